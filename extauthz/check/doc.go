@@ -1,0 +1,110 @@
+// Package check turns Envoy's question into a Request and a Verdict into Envoy's answer
+// (envoy.service.auth.v3.Authorization, https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto).
+//
+// It owns what must hold whatever is decided: one view of the path, headers as they really came, a zero Verdict that denies, an answer
+// that touches neither path nor host, a reason for each answer, and 503 for everything that fails. Who may pass is decided by a Decider.
+package check
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"isogate/extauthz/page"
+)
+
+// A Decider decides one request. It must be harmless to ask twice: Envoy repeats a check when the connection to us broke.
+type Decider interface {
+	Decide(context.Context, Request) Verdict
+}
+
+// Request is one HTTP request as Envoy saw it after its own normalisation.
+type Request struct {
+	Method  string     // as sent; one of the methods that Parse lets through
+	Host    string     // lower-case, without a port
+	Path    string     // canonical, see Path; exactly the bytes that the product receives
+	Query   string     // what follows the first ?, as sent; "" if absent
+	Header  Header     // by lower-case name, each line apart
+	SNI     string     // the server name of the TLS handshake, lower-case; "" without one
+	Address netip.Addr // the client's address as the edge reported it: for rates, logs inside and policy input, never for identity
+	Route   Route      // which route Envoy chose
+}
+
+// Route is the metadata of the route that Envoy chose: exactly one of the two is set on a route that leads anywhere.
+type Route struct {
+	Product string // id of the product that Envoy will forward to
+	Door    string // Envoy will forward to our own HTTP door
+}
+
+// Target is the path with its query, as the person's browser would ask for it again.
+func (r Request) Target() string {
+	if r.Query == "" {
+		return r.Path
+	}
+	return r.Path + "?" + r.Query
+}
+
+// Header is a request's header by lower-case name, each line a value of its own.
+type Header map[string][]string
+
+// Get is the value of a header that stands there exactly once, else "". A repeated header must not be read as "the last one".
+func (h Header) Get(name string) string {
+	if values := h[name]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
+// Verdict is what was decided. The zero Verdict denies with 503.
+type Verdict struct {
+	Allow  bool
+	Reason Reason
+
+	Set    []page.Field  // request headers to write, each in place of whatever stood there; only when Allow
+	Remove []string      // request headers to remove; only when Allow
+	Stream time.Duration // when positive, the longest that the request may last; only when Allow
+
+	Answer page.Answer // what the client gets; only when not Allow
+	Cause  error       // for our log alone; nothing of it is ever answered
+	Policy string      // digest of the policies that had a say; "" if none had
+	Rule   string      // which of their rules gave the answer; "" if none did
+}
+
+// Reason says in a word why a request passed or did not. The words are the same in metrics, access logs, problems and tests.
+type Reason string
+
+// Why requests pass.
+const (
+	Session   Reason = "session"   // a living session, and the policies allow it
+	Anonymous Reason = "anonymous" // no session, but on the anonymous allowlist
+	Own       Reason = "own"       // an endpoint of our own
+)
+
+// Why they do not.
+const (
+	BadRequest      Reason = "bad-request"     // 400: a path, header or cookie that could be read in two ways
+	SignIn          Reason = "sign-in"         // 302: a navigation without a session
+	Unauthenticated Reason = "unauthenticated" // 401: anything else without a session
+	SessionEnded    Reason = "session-ended"   // 401: a form was posted after the session ended
+	CrossOrigin     Reason = "cross-origin"    // 403: another site acts in the person's name
+	Policy          Reason = "policy"          // 403: a rule said no
+	NotFound        Reason = "not-found"       // 404: no endpoint of our own
+	Method          Reason = "method"          // 405: an endpoint of our own, but not with this method
+	Misdirected     Reason = "misdirected"     // 421: a host that is not ours, or not that of the TLS handshake
+	Skew            Reason = "skew"            // 503: Envoy's route and our file disagree about the host
+	Unavailable     Reason = "unavailable"     // 503: it could not be decided
+)
+
+// passes holds the only reasons with which a request may pass.
+var passes = map[Reason]bool{Session: true, Anonymous: true, Own: true}
+
+// Deny is a verdict that answers with the page or problem of a reason.
+func Deny(status int, reason Reason, navigation bool, signIn string) Verdict {
+	return Verdict{Reason: reason, Answer: page.Denial(status, string(reason), navigation, signIn)}
+}
+
+// Challenged adds the challenge that RFC 9110 section 15.5.2 demands of a 401: ours names the host where sessions begin.
+func (v Verdict) Challenged(realm string) Verdict {
+	v.Answer = v.Answer.With("www-authenticate", `Isogate realm="`+realm+`"`)
+	return v
+}

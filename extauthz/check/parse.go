@@ -1,0 +1,96 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+)
+
+// metadataNamespace is where a route says what it leads to.
+const metadataNamespace = "isogate"
+
+// methods are those that may reach a product. TRACE would show a page's script the cookies that it must not read, and CONNECT has no path.
+var methods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
+
+// Parse reads Envoy's question. An error means that the request must be refused as malformed: absent parts, a path with two readings, a
+// header that is not UTF-8.
+func Parse(in *auth.CheckRequest) (Request, error) {
+	attributes := in.GetAttributes()
+	http := attributes.GetRequest().GetHttp()
+	if http == nil {
+		return Request{}, errors.New("check: not an HTTP request")
+	}
+	if !methods[http.GetMethod()] {
+		return Request{}, fmt.Errorf("check: the method %q is not served", http.GetMethod())
+	}
+	if len(http.GetPath()) > maxTarget {
+		return Request{}, errPath
+	}
+	raw, query, _ := strings.Cut(http.GetPath(), "?")
+	path, err := Path(raw)
+	if err != nil {
+		return Request{}, err
+	}
+	header, err := headerOf(http)
+	if err != nil {
+		return Request{}, err
+	}
+	host, err := hostOf(http.GetHost())
+	if err != nil {
+		return Request{}, err
+	}
+	return Request{
+		Method: http.GetMethod(), Host: host, Path: path, Query: query, Header: header,
+		SNI:     strings.ToLower(attributes.GetTlsSession().GetSni()),
+		Address: addressOf(attributes.GetSource()),
+		Route:   routeOf(attributes),
+	}, nil
+}
+
+// headerOf takes the raw form, where repeated lines stand apart and bytes are what they were. The joined form, which an Envoy without
+// encode_raw_headers sends, hides both and is refused.
+func headerOf(http *auth.AttributeContext_HttpRequest) (Header, error) {
+	if http.GetHeaderMap() == nil {
+		return nil, errors.New("check: Envoy must send raw headers (encode_raw_headers)")
+	}
+	header := make(Header, len(http.GetHeaderMap().GetHeaders()))
+	for _, line := range http.GetHeaderMap().GetHeaders() {
+		value := line.GetValue()
+		if raw := line.GetRawValue(); raw != nil {
+			value = string(raw)
+		}
+		if !utf8.ValidString(value) {
+			return nil, fmt.Errorf("check: the header %q is not UTF-8", line.GetKey())
+		}
+		name := strings.ToLower(line.GetKey())
+		header[name] = append(header[name], value)
+	}
+	return header, nil
+}
+
+// hostOf is the host without its port, lower-case and without a trailing dot.
+func hostOf(authority string) (string, error) {
+	host, _, _ := strings.Cut(authority, ":")
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if host == "" || strings.ContainsAny(host, ",@/\\ \t") {
+		return "", errors.New("check: no usable host")
+	}
+	return host, nil
+}
+
+func addressOf(source *auth.AttributeContext_Peer) netip.Addr {
+	address, err := netip.ParseAddr(source.GetAddress().GetSocketAddress().GetAddress())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Unmap()
+}
+
+func routeOf(attributes *auth.AttributeContext) Route {
+	fields := attributes.GetRouteMetadataContext().GetFilterMetadata()[metadataNamespace].GetFields()
+	return Route{Product: fields["product"].GetStringValue(), Door: fields["door"].GetStringValue()}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
+	"isogate/extauthz/session"
+)
+
+// config is the file as extauthz reads it.
+type config struct {
+	topology.Frame `yaml:",inline"`
+	ExtAuthz       section        `yaml:"extauthz"`
+	XDS            topology.Other `yaml:"xds"`
+	OIDCProvider   topology.Other `yaml:"oidcprovider"`
+}
+
+// section is extauthz: of the isolated file.
+type section struct {
+	Admin     daemon.Address `yaml:"admin"`    // health, metrics and status; loopback
+	Store     daemon.Path    `yaml:"store"`    // the file that holds sessions; one process at a time has it
+	Policies  daemon.Path    `yaml:"policies"` // the folder of the Rego files
+	Keys      keyFiles       `yaml:"keys"`
+	Providers []provider     `yaml:"providers"`
+	Session   sessionLimits  `yaml:"session"`
+	CA        daemon.Path    `yaml:"ca"`      // PEM roots for the providers, beside the system's; may be absent
+	Connect   daemon.Connect `yaml:"connect"` // where to dial for a name
+}
+
+// keyFiles say where our keys are. Folders hold one file a key and may be rotated; the user id key must never change.
+type keyFiles struct {
+	UCT     daemon.Path `yaml:"uct"`     // folder: ES256 keys of the User Context Tokens
+	Sealing daemon.Path `yaml:"sealing"` // folder: keys of sealed values in URLs
+	UserID  daemon.Path `yaml:"user_id"` // file: 32 random bytes or more, kept in the backup
+}
+
+// provider is one identity provider of the organisation.
+type provider struct {
+	ID           string      `yaml:"id"` // part of every user id of its people: never to be changed
+	Name         string      `yaml:"name"`
+	Issuer       string      `yaml:"issuer"`
+	ClientID     string      `yaml:"client_id"`
+	ClientSecret daemon.Path `yaml:"client_secret"` // file
+	Domains      []string    `yaml:"domains"`       // managed domains for whose addresses it is believed
+	Scopes       []string    `yaml:"scopes"`        // openid email profile groups if absent
+	GroupsClaim  string      `yaml:"groups_claim"`  // groups if absent
+}
+
+// sessionLimits bound a session.
+type sessionLimits struct {
+	Idle     daemon.Duration `yaml:"idle"`     // 30m if absent
+	Absolute daemon.Duration `yaml:"absolute"` // 12h if absent
+}
+
+func (s sessionLimits) policies() session.Policies {
+	return session.Policies{Default: session.Limits{Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour)}}
+}
+
+func loadConfig(file string) (*config, error) {
+	c := &config{}
+	return c, daemon.Load(file, c)
+}
+
+// Validate reports every fault of what extauthz reads.
+func (c *config) Validate(f *daemon.Faults) {
+	c.Frame.Validate(f)
+	if !c.Isolated() {
+		f.Add("cloud", "is required: extauthz serves the isolated side")
+		return
+	}
+	c.ExtAuthz.validate(f.In("extauthz"), c.Cloud.ManagedDomains)
+}
+
+func (s section) validate(f *daemon.Faults, managed []string) {
+	for key, value := range map[string]string{
+		"admin": string(s.Admin), "store": string(s.Store), "policies": string(s.Policies),
+		"keys.uct": string(s.Keys.UCT), "keys.sealing": string(s.Keys.Sealing), "keys.user_id": string(s.Keys.UserID),
+	} {
+		if value == "" {
+			f.Add(key, "is required")
+		}
+	}
+	s.Connect.Validate(f.In("connect"))
+	limits := s.Session.policies().Default
+	if limits.Idle > limits.Absolute {
+		f.In("session").Add("idle", "is longer than absolute (%s): a session would never be idle too long", limits.Absolute)
+	}
+	if len(s.Providers) == 0 {
+		f.Add("providers", "needs at least one identity provider")
+	}
+	seen := map[string]bool{}
+	for i, p := range s.Providers {
+		at := f.In("providers[%d]", i)
+		if p.ID == "" || seen[p.ID] {
+			at.Add("id", "is required, and no two providers may share one")
+		}
+		seen[p.ID] = true
+		p.validate(at, managed)
+	}
+}
+
+func (p provider) validate(f *daemon.Faults, managed []string) {
+	if u, err := url.Parse(p.Issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		f.Add("issuer", "must be the provider's https:// issuer, exactly as its own discovery document has it")
+	}
+	if p.ClientID == "" {
+		f.Add("client_id", "is required")
+	}
+	if p.ClientSecret == "" {
+		f.Add("client_secret", "is required: the file that holds it")
+	}
+	if len(p.Domains) == 0 {
+		f.Add("domains", "needs at least one managed domain: a provider is believed for no other address")
+	}
+	for i, d := range p.Domains {
+		if !slices.Contains(managed, d) {
+			f.Add(fmt.Sprintf("domains[%d]", i), "%q must be one of cloud.managed_domains (%s)", d, strings.Join(managed, ", "))
+		}
+	}
+	if len(p.Scopes) > 0 && !slices.Contains(p.Scopes, "openid") {
+		f.Add("scopes", "must hold openid")
+	}
+}

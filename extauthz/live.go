@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"isogate/envoy/daemon"
+	"isogate/extauthz/check"
+	"isogate/extauthz/keys"
+	"isogate/extauthz/kv"
+	"isogate/extauthz/profile"
+	"isogate/extauthz/session"
+	"isogate/extauthz/signin"
+	"isogate/extauthz/usercontext"
+	"isogate/policies"
+)
+
+// live is what a running extauthz answers with: the state that the file of the moment describes, behind one pointer that each request
+// reads once, and beside it what outlives a change of the file.
+type live struct {
+	process  *daemon.Process
+	store    *kv.Bolt
+	sessions *session.Stored
+	signers  *keys.Signers
+	sealers  *keys.Sealers
+	signIns  *prometheus.CounterVec
+
+	state  atomic.Pointer[state]
+	bundle atomic.Pointer[policies.Bundle]
+}
+
+// state is immutable.
+type state struct {
+	config    *config
+	ingress   *profile.Ingress
+	door      http.Handler
+	providers []*signin.Provider
+}
+
+func newLive(p *daemon.Process, c *config, store *kv.Bolt, sessions *session.Stored) (*live, error) {
+	signers, err := keys.OpenSigners(string(c.ExtAuthz.Keys.UCT), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	sealers, err := keys.OpenSealers(string(c.ExtAuthz.Keys.Sealing), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	l := &live{process: p, store: store, sessions: sessions, signers: signers, sealers: sealers, signIns: signin.Metrics(p.Admin.Metrics)}
+	p.Admin.Ready("policies", errors.New("not loaded yet"))
+	return l, l.apply(c)
+}
+
+// Decide answers a check with the state of the moment.
+func (l *live) Decide(ctx context.Context, r check.Request) check.Verdict {
+	return l.state.Load().ingress.Decide(ctx, r)
+}
+
+// ServeHTTP answers at the door with the state of the moment.
+func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.state.Load().door.ServeHTTP(w, r)
+}
+
+func (l *live) providers() []*signin.Provider { return l.state.Load().providers }
+
+func (l *live) providerState(id string, err error) {
+	value := "answers"
+	if err != nil {
+		value = "does not answer: " + err.Error()
+	}
+	l.process.Admin.Note("provider "+id, value)
+}
+
+// apply makes the state that a file describes the one that answers.
+func (l *live) apply(c *config) error {
+	providers, err := l.makeProviders(c.ExtAuthz)
+	if err != nil {
+		return err
+	}
+	flows := signin.Flows{Cloud: *c.Cloud, Seal: l.sealers, Now: time.Now}
+	limits := c.ExtAuthz.Session.policies()
+	minter := usercontext.NewMinter(l.signers, time.Now)
+	ingress := profile.NewIngress(flows, l.sessions, limits, minter, l.bundle.Load)
+	door := &signin.Door{
+		Flows: flows, Sessions: l.sessions, Policies: limits, Tickets: l.store, Providers: providers,
+		Fits: ingress.Fits, JWKS: l.signers.JWKS, Log: l.process.Log, SignIns: l.signIns,
+	}
+	l.state.Store(&state{config: c, ingress: ingress, door: door.Handler(usercontext.JWKSPath), providers: providers})
+	return nil
+}
+
+// makeProviders keeps what is known of each provider whose entry did not change.
+func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
+	userID, err := daemon.ReadSecret(s.Keys.UserID)
+	if err != nil {
+		return nil, fmt.Errorf("keys.user_id: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", err, s.Keys.UserID)
+	}
+	if len(userID.Reveal()) < 32 {
+		return nil, fmt.Errorf("keys.user_id: %s holds fewer than 32 bytes", s.Keys.UserID)
+	}
+	roots, err := daemon.Roots(s.CA)
+	if err != nil {
+		return nil, err
+	}
+	client := s.Connect.Client(roots)
+	made := make([]*signin.Provider, len(s.Providers))
+	for i, entry := range s.Providers {
+		secret, err := daemon.ReadSecret(entry.ClientSecret)
+		if err != nil {
+			return nil, fmt.Errorf("providers[%d].client_secret: %w", i, err)
+		}
+		config := entry.config(secret)
+		made[i] = signin.NewProvider(config, client, userID.Reveal(), time.Now)
+		if old := l.state.Load(); old != nil && reflect.DeepEqual(old.config.ExtAuthz.Connect, s.Connect) && old.config.ExtAuthz.CA == s.CA {
+			for _, p := range old.providers {
+				if reflect.DeepEqual(p.ProviderConfig, config) {
+					made[i] = p
+				}
+			}
+		}
+	}
+	return made, nil
+}
+
+func (p provider) config(secret daemon.Secret) signin.ProviderConfig {
+	c := signin.ProviderConfig{
+		ID: p.ID, Name: p.Name, Issuer: p.Issuer, ClientID: p.ClientID, Secret: secret, Domains: p.Domains, Scopes: p.Scopes, Groups: p.GroupsClaim,
+	}
+	if len(c.Scopes) == 0 {
+		c.Scopes = []string{"openid", "email", "profile", "groups"}
+	}
+	if c.Groups == "" {
+		c.Groups = "groups"
+	}
+	return c
+}
+
+// reloadFile reads the file again. What a running process cannot change keeps it from being taken at all: half a change is none.
+func (l *live) reloadFile() error {
+	fresh, err := loadConfig(l.process.File)
+	if err != nil {
+		return err
+	}
+	was := l.state.Load().config
+	for what, same := range map[string]bool{
+		"cloud.id":          was.Cloud.ID == fresh.Cloud.ID,
+		"cloud.sockets":     was.Cloud.Sockets == fresh.Cloud.Sockets,
+		"extauthz.admin":    was.ExtAuthz.Admin == fresh.ExtAuthz.Admin,
+		"extauthz.store":    was.ExtAuthz.Store == fresh.ExtAuthz.Store,
+		"extauthz.policies": was.ExtAuthz.Policies == fresh.ExtAuthz.Policies,
+		"extauthz.keys":     was.ExtAuthz.Keys == fresh.ExtAuthz.Keys,
+	} {
+		if !same {
+			return fmt.Errorf("%s changed: restart extauthz for that", what)
+		}
+	}
+	return l.apply(fresh)
+}
+
+func (l *live) keyFolders() []string {
+	k := l.state.Load().config.ExtAuthz.Keys
+	return []string{string(k.UCT), string(k.Sealing)}
+}
+
+func (l *live) reloadKeys() error { return errors.Join(l.signers.Reload(), l.sealers.Reload()) }
+
+// watchPolicies keeps the last good bundle in place. Until there is one, every product is closed.
+func (l *live) watchPolicies(ctx context.Context) error {
+	policies.Watch(ctx, string(l.state.Load().config.ExtAuthz.Policies), 100*time.Millisecond, func(bundle *policies.Bundle, err error) {
+		l.process.Admin.Reloaded(l.process.Log, "policies", err)
+		if err != nil {
+			return
+		}
+		l.bundle.Store(bundle)
+		l.process.Admin.Ready("policies", nil)
+		l.process.Admin.Note("policies", bundle.Digest())
+	})
+	return nil
+}

@@ -1,0 +1,98 @@
+// Extauthz answers Envoy's external-authorization checks and serves the HTTP door where people sign in. It owns all session state of the
+// isolated side.
+//
+//	extauthz -config isolated.yaml          run
+//	extauthz -config isolated.yaml -check   validate the file and exit
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"isogate/envoy/daemon"
+	"isogate/extauthz/check"
+	"isogate/extauthz/kv"
+	"isogate/extauthz/session"
+	"isogate/extauthz/signin"
+)
+
+func main() { os.Exit(daemon.Main("extauthz", loadConfig, start)) }
+
+// start builds the units: what stands early outlives what stands late, so the store is the last to go.
+func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, error) {
+	store, err := kv.OpenBolt(string(c.ExtAuthz.Store), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	sessions := session.NewStored(store, time.Now)
+	live, err := newLive(p, c, store, sessions)
+	if err != nil {
+		return nil, err
+	}
+	checks, err := checkUnit(p, c, live)
+	if err != nil {
+		return nil, err
+	}
+	door, err := doorUnit(c, live)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := p.Admin.Unit(c.ExtAuthz.Admin)
+	if err != nil {
+		return nil, err
+	}
+	return []daemon.Unit{
+		storeUnit(store),
+		{Name: "activity", Run: func(ctx context.Context) error {
+			return sessions.Run(ctx, func(err error) { p.Log.Error("activity could not be written, it is tried again", "cause", err.Error()) })
+		}},
+		admin,
+		{Name: "policies", Run: live.watchPolicies},
+		{Name: "providers", Run: func(ctx context.Context) error { return signin.RunProviders(ctx, live.providers, live.providerState) }},
+		daemon.Watch(p.Log, p.Admin,
+			daemon.Reload{What: "config", Files: func() []string { return []string{p.File} }, Do: live.reloadFile},
+			daemon.Reload{What: "keys", Files: live.keyFolders, Do: live.reloadKeys}),
+		door,
+		checks,
+	}, nil
+}
+
+// storeUnit sweeps what expired, and closes the store when everything that uses it has ended.
+func storeUnit(store *kv.Bolt) daemon.Unit {
+	return daemon.Unit{Name: "store", Run: func(ctx context.Context) error {
+		err := store.Run(ctx)
+		if closed := store.Close(); err == nil {
+			err = closed
+		}
+		return err
+	}}
+}
+
+// checkUnit serves the check socket of the ingress profile.
+func checkUnit(p *daemon.Process, c *config, live *live) (daemon.Unit, error) {
+	listener, err := daemon.ListenUnix(c.Cloud.CheckSocket("ingress"))
+	if err != nil {
+		return daemon.Unit{}, fmt.Errorf("the check socket: %w", err)
+	}
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(256<<10),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	)
+	auth.RegisterAuthorizationServer(server, check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics)))
+	return daemon.GRPC("checks", listener, server), nil
+}
+
+// doorUnit serves the HTTP door.
+func doorUnit(c *config, live *live) (daemon.Unit, error) {
+	listener, err := daemon.ListenUnix(c.Cloud.DoorSocket())
+	if err != nil {
+		return daemon.Unit{}, fmt.Errorf("the door's socket: %w", err)
+	}
+	return daemon.HTTP("door", listener, live), nil
+}

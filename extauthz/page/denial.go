@@ -1,0 +1,106 @@
+package page
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// text is what a reason word says to a person.
+type text struct {
+	title  string // of the page; a problem's title is its status phrase
+	detail string
+	action string // what the link of the page is called; "Sign in" if empty
+}
+
+// texts is the one table of denials, for pages and problems alike. Its keys are
+// the words that metrics, log lines and tests use.
+var texts = map[string]text{
+	// Denials of a request.
+	"bad-request":     {title: "This request is not valid", detail: "The address or the data that was sent cannot be used. Go back and try again."},
+	"cross-origin":    {title: "Stopped to protect you", detail: "Another site asked for this in your name, and nothing was done. If it was you, open the page here and try again."},
+	"federation":      {title: "Not open to this account", detail: "This service cannot be used with your organisation’s sign-in. If you need it, ask your administrator."},
+	"method":          {title: "Not possible here", detail: "This address cannot be used in this way. Go back and try again."},
+	"misdirected":     {title: "Wrong address", detail: "This address is not served here. Check it, or start from the page that you usually open."},
+	"not-found":       {title: "Page not found", detail: "There is nothing at this address. Check it, or go back to where you came from."},
+	"policy":          {title: "You do not have access", detail: "The rules of your organisation do not allow this. If you need it, ask your administrator."},
+	"rate":            {title: "Too many requests", detail: "Please wait a minute. Then try again."},
+	"refused":         {title: "This is not allowed", detail: "Your request was not carried out. If you need it, ask your administrator."},
+	"session-ended":   {title: "Your session has ended", detail: "What you sent was not carried out. Sign in again, then repeat it.", action: "Sign in again"},
+	"too-large":       {title: "Too much was sent", detail: "What was sent is larger than this service accepts, and nothing was done."},
+	"unauthenticated": {title: "Please sign in", detail: "You need to be signed in to see this."},
+	"unavailable":     {title: "Not available right now", detail: "This service cannot answer at the moment. Please try again shortly."},
+
+	// Sign-ins that did not work.
+	"claims-too-large":     {title: "This account cannot be used", detail: "It belongs to too many groups, or carries too much other information. Ask your administrator to reduce it."},
+	"email-domain":         {title: "This account cannot be used", detail: "Its e-mail address does not belong to this organisation. Sign in with your work account."},
+	"email-not-verified":   {title: "Confirm your e-mail address", detail: "Your organisation’s sign-in service has not confirmed it yet. Confirm it there, then sign in again."},
+	"no-email":             {title: "Your account has no e-mail address", detail: "You need one to sign in here. Ask your administrator to add it."},
+	"provider-refused":     {title: "You were not signed in", detail: "Your organisation’s sign-in service did not accept the sign-in. Try again, or ask your administrator."},
+	"provider-unavailable": {title: "Sign-in is not available right now", detail: "Your organisation’s sign-in service does not answer. Nothing is wrong with your account.", action: "Try again"},
+	"start-again":          {title: "Please start again", detail: "The sign-in could not be completed in this browser. The link may be old, another tab may have finished it, or cookies are blocked.", action: "Start again"},
+}
+
+// generic names the text for a reason that the table does not have.
+var generic = map[int]string{
+	http.StatusBadRequest:            "bad-request",
+	http.StatusUnauthorized:          "unauthenticated",
+	http.StatusNotFound:              "not-found",
+	http.StatusMethodNotAllowed:      "method",
+	http.StatusRequestEntityTooLarge: "too-large",
+	http.StatusMisdirectedRequest:    "misdirected",
+	http.StatusTooManyRequests:       "rate",
+	http.StatusServiceUnavailable:    "unavailable",
+}
+
+// Reasons returns the words that have a text of their own, sorted.
+func Reasons() []string {
+	return slices.Sorted(maps.Keys(texts))
+}
+
+// Denial answers a refused request: with a page if it was a navigation, with a
+// problem otherwise. A reason without a text of its own gets the general one of
+// its status. signIn is where to sign in, or empty; a problem takes only an
+// absolute URL, a page a path on its own host too. A status that is no error
+// becomes 503.
+func Denial(status int, reason string, navigation bool, signIn string) Answer {
+	status = denialStatus(status)
+	if !navigation {
+		return Problem{Status: status, Reason: reason, Detail: textOf(status, reason).detail, SignIn: signIn}.Answer()
+	}
+	return denialPage(status, reason, signIn)
+}
+
+// Refused is the page of a denied navigation that no sign-in would help.
+func Refused(status int, reason string) Answer {
+	return Denial(status, reason, true, "")
+}
+
+func textOf(status int, reason string) text {
+	if t, ok := texts[reason]; ok {
+		return t
+	}
+	if t, ok := texts[generic[status]]; ok {
+		return t
+	}
+	return texts["refused"]
+}
+
+func denialPage(status int, reason, target string) Answer {
+	t := textOf(status, reason)
+	v := view{Status: status, Icon: "stop", Title: t.title, Text: t.detail, Word: word(reason)}
+	switch {
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
+		v.Icon = "clock"
+		v.Action = &Choice{Name: "Try again"} // an empty href is this very page
+	case status == http.StatusUnauthorized, t.action != "":
+		v.Icon = "lock"
+	}
+	if linkable(target) {
+		v.Action = &Choice{Name: t.action, Href: target}
+		if t.action == "" {
+			v.Action.Name = "Sign in"
+		}
+	}
+	return v.answer()
+}

@@ -1,0 +1,57 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+)
+
+var (
+	//go:embed style.css
+	style string
+	//go:embed page.html
+	source string
+
+	layout = template.Must(template.New("page").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(style) },
+	}).Parse(source))
+
+	policy = pagePolicy(style)
+)
+
+// view is what the one layout shows. Every page has a title and a text; the
+// rest is shown where it is set.
+type view struct {
+	Status  int
+	Icon    string // lock, clock, check, arrow or stop
+	Title   string
+	Text    string
+	Note    string   // a host name
+	Choices []Choice // several links of equal weight
+	Action  *Choice  // the one thing to do next
+	Post    string   // the path that Button posts to
+	Button  string
+	Refresh string // where the page leads by itself
+	Word    string // the reason
+}
+
+// answer renders the page. The layout is fixed and every value is a string, so
+// executing it does not fail; if it did, half a page would not be sent.
+func (v view) answer() Answer {
+	var body bytes.Buffer
+	if err := layout.Execute(&body, v); err != nil {
+		return Denial(http.StatusServiceUnavailable, "unavailable", false, "")
+	}
+	return answer(v.Status, "text/html; charset=utf-8", policy, body.Bytes())
+}
+
+// pagePolicy allows nothing but the one inline stylesheet, by its hash (CSP
+// Level 3, section 2.3.1), and forms that post to the page's own host.
+func pagePolicy(style string) string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}

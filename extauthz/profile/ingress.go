@@ -1,0 +1,181 @@
+// Package profile says who may pass: one file for the rules of each check socket, and the closed table of our own endpoints.
+//
+// A profile decides forward only: it asks the session who, the policies whether, and the minter for a token, and returns a verdict. It
+// writes to no store but for noting activity, so a check that Envoy repeats does no harm.
+package profile
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"isogate/envoy/topology"
+	"isogate/extauthz/check"
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+	"isogate/extauthz/signin"
+	"isogate/extauthz/usercontext"
+	"isogate/policies"
+)
+
+// Sessions is what the ingress needs of the sessions.
+type Sessions interface {
+	Living(ctx context.Context, host string, h session.Handle, p session.Policies) (session.Session, error)
+	Touch(s session.Session, l session.Limits)
+}
+
+// Ingress decides for requests from a browser to a product.
+type Ingress struct {
+	flows    signin.Flows
+	sessions Sessions
+	limits   session.Policies
+	minter   *usercontext.Minter
+	bundle   func() *policies.Bundle // nil while there was never a good one
+	products map[string]topology.Product
+	auth     string
+}
+
+// NewIngress prepares the rules for one state of the file.
+func NewIngress(flows signin.Flows, sessions Sessions, limits session.Policies, minter *usercontext.Minter, bundle func() *policies.Bundle) *Ingress {
+	in := &Ingress{
+		flows: flows, sessions: sessions, limits: limits, minter: minter, bundle: bundle,
+		products: map[string]topology.Product{}, auth: flows.Cloud.AuthHost(),
+	}
+	for _, p := range flows.Cloud.Products {
+		in.products[flows.Cloud.HostOf(p)] = p
+	}
+	return in
+}
+
+// Decide follows a request from its host to its product.
+func (in *Ingress) Decide(ctx context.Context, r check.Request) check.Verdict {
+	product, ok := in.products[r.Host]
+	if !ok && r.Host != in.auth || r.SNI != r.Host {
+		return check.Deny(http.StatusMisdirectedRequest, check.Misdirected, isNavigation(r), "")
+	}
+	cookies, err := session.ParseCookies(r.Header["cookie"])
+	if err != nil {
+		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
+	}
+	if !ok || strings.HasPrefix(r.Path, "/.isogate") {
+		return in.own(r)
+	}
+	if r.Route.Product != product.ID {
+		return failed(r, check.Skew, nil)
+	}
+	return in.product(ctx, r, product, cookies)
+}
+
+// own lets our own endpoints pass to our own door, with the cookies that it set: the door alone reads them.
+func (in *Ingress) own(r check.Request) check.Verdict {
+	at := slices.IndexFunc(ownEndpoints, func(e own) bool { return e.path == r.Path && (!e.authOnly || r.Host == in.auth) })
+	switch {
+	case at < 0:
+		return check.Deny(http.StatusNotFound, check.NotFound, isNavigation(r), "")
+	case !slices.Contains(ownEndpoints[at].methods, r.Method):
+		return check.Deny(http.StatusMethodNotAllowed, check.Method, isNavigation(r), "")
+	case r.Route.Door == "":
+		return failed(r, check.Skew, nil)
+	case ownEndpoints[at].mode == optional && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
+		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	}
+	_, remove := strip(r, session.Cookies{})
+	return check.Verdict{Allow: true, Reason: check.Own, Remove: remove}
+}
+
+// product decides for a request that is meant for a product.
+func (in *Ingress) product(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies) check.Verdict {
+	bundle := in.bundle()
+	if bundle == nil {
+		return failed(r, check.Unavailable, nil)
+	}
+	rule, anonymous := bundle.Anonymous(p.ID, r.Method, r.Path, in.flows.Now())
+	living, err := in.sessions.Living(ctx, r.Host, cookies.Session, in.limits)
+	switch {
+	case err == nil:
+		return in.person(ctx, r, p, cookies, living, bundle, anonymous)
+	case !errors.Is(err, session.ErrNone):
+		return failed(r, check.Unavailable, err)
+	case anonymous:
+		set, remove := strip(r, cookies)
+		return check.Verdict{Allow: true, Reason: check.Anonymous, Set: set, Remove: remove, Stream: p.Stream(), Policy: bundle.Digest(), Rule: rule}
+	}
+	return toSignIn(r, cookies, in.flows)
+}
+
+// person decides for somebody who is signed in. What everybody may reach needs no rule about them.
+func (in *Ingress) person(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies, s session.Session, bundle *policies.Bundle, anonymous bool) check.Verdict {
+	if unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), p.Origins) {
+		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	}
+	var decision policies.Decision
+	if !anonymous {
+		var err error
+		if decision, err = bundle.Decide(ctx, input(r, p, s)); err != nil {
+			return failed(r, check.Unavailable, err)
+		}
+		if !decision.Allow {
+			denied := check.Deny(http.StatusForbidden, check.Policy, isNavigation(r), "")
+			denied.Policy, denied.Rule = bundle.Digest(), decision.Rule
+			return denied
+		}
+	}
+	token, err := in.minter.Mint(usercontext.Key{Session: s.ID, SignedIn: s.SignedIn, Audience: p.ID}, func() usercontext.Claims {
+		return in.claims(s, p)
+	})
+	if err != nil {
+		return failed(r, check.Unavailable, err)
+	}
+	limits := in.limits.For(s.Identity)
+	in.sessions.Touch(s, limits)
+	set, remove := strip(r, cookies)
+	remove = slices.DeleteFunc(remove, func(name string) bool { return name == usercontext.Header })
+	return check.Verdict{
+		Allow: true, Reason: check.Session, Set: append(set, page.Field{Name: usercontext.Header, Value: token}), Remove: remove,
+		Stream: min(p.Stream(), max(s.SignedIn.Add(limits.Absolute).Sub(in.flows.Now()), time.Millisecond)),
+		Policy: bundle.Digest(), Rule: decision.Rule,
+	}
+}
+
+// claims are what a product learns: the minimum, and what its entry lists.
+func (in *Ingress) claims(s session.Session, p topology.Product) usercontext.Claims {
+	c := usercontext.Claims{
+		Issuer: in.flows.Cloud.URL(in.auth), Subject: s.User, Audience: p.ID, Session: s.ID,
+		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, CloudID: in.flows.Cloud.ID,
+	}
+	for _, claim := range p.Claims {
+		switch claim {
+		case "email":
+			c.Email = s.Email
+		case "name":
+			c.Name = s.Name
+		case "groups":
+			c.Groups = s.Groups
+		}
+	}
+	return c
+}
+
+// Fits tells whether the tokens that a person would need can be made: it is asked at sign-in, so that no request fails later.
+func (in *Ingress) Fits(s session.Session) error {
+	for _, p := range in.products {
+		if err := in.minter.Fits(in.claims(s, p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func input(r check.Request, p topology.Product, s session.Session) policies.Input {
+	address := ""
+	if r.Address.IsValid() {
+		address = r.Address.String()
+	}
+	return policies.Input{
+		Product: p.ID, Method: r.Method, Path: r.Path, Address: address,
+		User: policies.User{Provider: s.Provider, Groups: s.Groups, ACR: s.ACR, AMR: s.AMR},
+	}
+}

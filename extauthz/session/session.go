@@ -1,0 +1,113 @@
+// Package session knows who is signed in: the record of a session, the limits that apply to it, and the handles by which the browser
+// names it at each host.
+//
+// A session exists only while its record exists. What stands beside the record can end with it but never create one: handles point to it,
+// and the time of the last activity is kept under a key of its own, written behind. Ending a session is therefore one deletion, and a late
+// write cannot bring it back.
+//
+// The package does not sign people in, reads no cookie from a request, and decides nothing about what a person may reach.
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrNone means that there is no living session: never opened, ended, expired, or opened for another host. Every other error of this
+// package means that it could not be found out, and must not be read as either answer.
+var ErrNone = errors.New("session: none")
+
+// Identity is what a sign-in established about a person.
+type Identity struct {
+	User     string    `json:"user"`     // see UserID
+	Provider string    `json:"provider"` // id of the provider's entry
+	Email    string    `json:"email"`
+	Name     string    `json:"name,omitempty"`
+	Groups   []string  `json:"groups,omitempty"`
+	AuthTime time.Time `json:"auth_time"` // when the person proved who they are, as the provider says, else when its answer came
+	ACR      string    `json:"acr,omitempty"`
+	AMR      []string  `json:"amr,omitempty"`
+}
+
+// Session is a person's session, the same one at every host.
+type Session struct {
+	ID       string    `json:"id"` // 128 random bits, base64url
+	Identity           // of the latest sign-in
+	SignedIn time.Time `json:"signed_in"` // the latest sign-in; the absolute limit counts from it
+	Active   time.Time `json:"-"`         // the latest request of the person's browser
+}
+
+// Limits bound a session. Both are positive.
+type Limits struct {
+	Idle     time.Duration // since the last activity
+	Absolute time.Duration // since the sign-in
+}
+
+// Policies say which limits apply to whom: the first policy that names one of the person's groups or their provider, else the default.
+type Policies struct {
+	Default Limits
+	Special []Policy
+}
+
+// Policy is one exception from the default.
+type Policy struct {
+	Groups    []string
+	Providers []string
+	Limits
+}
+
+// For finds the limits of a person.
+func (p Policies) For(who Identity) Limits {
+	for _, special := range p.Special {
+		if slices.Contains(special.Providers, who.Provider) || slices.ContainsFunc(special.Groups, func(g string) bool { return slices.Contains(who.Groups, g) }) {
+			return special.Limits
+		}
+	}
+	return p.Default
+}
+
+// Expiry is the moment at which a session ends if nothing more happens.
+func (s Session) Expiry(l Limits) time.Time {
+	absolute, idle := s.SignedIn.Add(l.Absolute), s.Active.Add(l.Idle)
+	if idle.Before(absolute) {
+		return idle
+	}
+	return absolute
+}
+
+// UserID is the opaque and stable id of a person: HMAC-SHA-256 over the length-prefixed provider id and subject, cut to 128 bits,
+// base64url. It is keyed by the provider's subject and never by an e-mail address, which can pass from one person to another.
+func UserID(key []byte, provider, subject string) string {
+	mac := hmac.New(sha256.New, key)
+	for _, part := range []string{provider, subject} {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// Handle is the random value by which one host's cookie names a session: 256 bits, base64url. The store holds only its SHA-256, and no way
+// of printing it shows it.
+type Handle string
+
+const redacted = "[redacted]"
+
+// Format says [redacted] for every verb.
+func (Handle) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText says [redacted], in JSON and in logs.
+func (Handle) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// well says whether a handle has the only form that we ever give out; what has not is looked up nowhere.
+func (h Handle) well() bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
+	return err == nil && len(raw) == 32
+}

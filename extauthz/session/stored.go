@@ -1,0 +1,256 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"isogate/extauthz/kv"
+)
+
+// flushEvery is how long activity may stay in memory; at most this much and one write are lost in a crash.
+const flushEvery = 10 * time.Second
+
+// keep is how long a record outlives the absolute limit that held when it was written, so that a limit which is made longer while people
+// are signed in reaches them too. What ends a session is always the limit of the moment, never this.
+const keep = 24 * time.Hour
+
+// Records is what this package needs of a key-value store.
+type Records interface {
+	Put(ctx context.Context, items ...kv.Item) error
+	Get(ctx context.Context, key string) ([]byte, error)
+	Take(ctx context.Context, keys ...string) ([]byte, error)
+}
+
+// Stored keeps sessions in a key-value store: s/<id> the record, h/<SHA-256 of a handle> which session and host it is for, a/<id> the last
+// activity in Unix milliseconds.
+type Stored struct {
+	records Records
+	now     func() time.Time
+
+	renewing sync.Mutex // a renewal reads and writes a record: an end between the two must not be undone
+
+	mu     sync.Mutex
+	active map[string]activity // not yet written, by session id; bounded by the living sessions seen within flushEvery
+}
+
+type activity struct{ at, until time.Time }
+
+type handleRecord struct {
+	Session string `json:"session"`
+	Host    string `json:"host"`
+}
+
+// NewStored returns sessions over a store.
+func NewStored(records Records, now func() time.Time) *Stored {
+	return &Stored{records: records, now: now, active: map[string]activity{}}
+}
+
+// Open begins a session for a person who has just signed in.
+func (s *Stored) Open(ctx context.Context, who Identity, l Limits) (Session, error) {
+	opened := Session{ID: random(16), Identity: who, SignedIn: s.now(), Active: s.now()}
+	return opened, s.write(ctx, opened, l)
+}
+
+// Renew puts a fresh sign-in of the same person into a living session, in place: what hangs on the session stays. It returns ErrNone
+// where the session has ended in the meantime.
+func (s *Stored) Renew(ctx context.Context, id string, who Identity, l Limits) (Session, error) {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	old, err := s.read(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	if old.User != who.User {
+		return Session{}, fmt.Errorf("session: renewing: the session is another person's")
+	}
+	renewed := Session{ID: id, Identity: who, SignedIn: s.now(), Active: s.now()}
+	return renewed, s.write(ctx, renewed, l)
+}
+
+func (s *Stored) write(ctx context.Context, session Session, l Limits) error {
+	record, err := json.Marshal(session)
+	if err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	until := session.SignedIn.Add(l.Absolute + keep)
+	return s.records.Put(ctx,
+		kv.Item{Key: "s/" + session.ID, Value: record, Expires: until},
+		kv.Item{Key: "a/" + session.ID, Value: millis(session.Active), Expires: until})
+}
+
+// Handle opens a handle to a session for one host. It works until its session ends or it is dropped.
+func (s *Stored) Handle(ctx context.Context, session Session, host string, l Limits) (Handle, error) {
+	h := Handle(random(32))
+	value, err := json.Marshal(handleRecord{Session: session.ID, Host: host})
+	if err != nil {
+		return "", fmt.Errorf("session: %w", err)
+	}
+	return h, s.records.Put(ctx, kv.Item{Key: handleKey(h), Value: value, Expires: session.SignedIn.Add(l.Absolute + keep)})
+}
+
+// Living finds the session that a host's handle names, if it lives under the limits of this moment, else ErrNone. It is no activity.
+func (s *Stored) Living(ctx context.Context, host string, h Handle, p Policies) (Session, error) {
+	if !h.well() {
+		return Session{}, ErrNone
+	}
+	value, err := s.records.Get(ctx, handleKey(h))
+	if err != nil {
+		return Session{}, none(err)
+	}
+	var handle handleRecord
+	if err := json.Unmarshal(value, &handle); err != nil {
+		return Session{}, fmt.Errorf("session: reading a handle: %w", err)
+	}
+	if handle.Host != host {
+		return Session{}, ErrNone
+	}
+	return s.ByID(ctx, handle.Session, p)
+}
+
+// ByID finds a living session by its id.
+func (s *Stored) ByID(ctx context.Context, id string, p Policies) (Session, error) {
+	session, err := s.read(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	if !s.now().Before(session.Expiry(p.For(session.Identity))) {
+		return Session{}, ErrNone
+	}
+	return session, nil
+}
+
+func (s *Stored) read(ctx context.Context, id string) (Session, error) {
+	record, err := s.records.Get(ctx, "s/"+id)
+	if err != nil {
+		return Session{}, none(err)
+	}
+	var session Session
+	if err := json.Unmarshal(record, &session); err != nil {
+		return Session{}, fmt.Errorf("session: reading a record: %w", err)
+	}
+	session.Active = session.SignedIn
+	written, err := s.records.Get(ctx, "a/"+id)
+	switch {
+	case err == nil && len(written) == 8:
+		session.Active = later(session.Active, time.UnixMilli(int64(binary.BigEndian.Uint64(written))))
+	case err != nil && !errors.Is(err, kv.ErrNotFound):
+		return Session{}, fmt.Errorf("session: reading activity: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session.Active = later(session.Active, s.active[id].at)
+	return session, nil
+}
+
+// Touch notes a request of the person's browser. It is written within flushEvery.
+func (s *Stored) Touch(session Session, l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active[session.ID] = activity{at: s.now(), until: session.SignedIn.Add(l.Absolute + keep)}
+}
+
+// End ends a session everywhere, for good. Ending one that is not there is no error.
+func (s *Stored) End(ctx context.Context, id string) error {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	s.mu.Lock()
+	delete(s.active, id)
+	s.mu.Unlock()
+	if _, err := s.records.Take(ctx, "s/"+id, "a/"+id); err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("session: ending: %w", err)
+	}
+	return nil
+}
+
+// Drop makes one handle worthless; its session goes on.
+func (s *Stored) Drop(ctx context.Context, h Handle) error {
+	if _, err := s.records.Take(ctx, handleKey(h)); err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("session: dropping a handle: %w", err)
+	}
+	return nil
+}
+
+// Flush writes the activity that is still in memory.
+func (s *Stored) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	pending := s.active
+	s.active = map[string]activity{}
+	s.mu.Unlock()
+	items := make([]kv.Item, 0, len(pending))
+	for id, a := range pending {
+		items = append(items, kv.Item{Key: "a/" + id, Value: millis(a.at), Expires: a.until})
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	if err := s.records.Put(ctx, items...); err != nil {
+		s.restore(pending)
+		return fmt.Errorf("session: writing activity: %w", err)
+	}
+	return nil
+}
+
+// restore keeps what could not be written for the next flush.
+func (s *Stored) restore(pending map[string]activity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, a := range pending {
+		if a.at.After(s.active[id].at) {
+			s.active[id] = a
+		}
+	}
+}
+
+// Run flushes until the context ends, and once more then. A flush that fails is tried again with the next one; failed is told.
+func (s *Stored) Run(ctx context.Context, failed func(error)) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return s.Flush(context.WithoutCancel(ctx))
+		case <-tick.C:
+			if err := s.Flush(ctx); err != nil {
+				failed(err)
+			}
+		}
+	}
+}
+
+// none turns the store's "not found" into ours and leaves every other error what it is.
+func none(err error) error {
+	if errors.Is(err, kv.ErrNotFound) {
+		return ErrNone
+	}
+	return fmt.Errorf("session: %w", err)
+}
+
+func handleKey(h Handle) string {
+	sum := sha256.Sum256([]byte(h))
+	return "h/" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func millis(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixMilli()))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func random(n int) string {
+	raw := make([]byte, n)
+	rand.Read(raw) //nolint:errcheck // crypto/rand.Read never returns an error: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(raw)
+}

@@ -1,0 +1,115 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+)
+
+// callback takes the provider's answer. Checks before effects: the state must be ours, the browser must be the one that began, the
+// provider's answer must hold, and the claims must fit; only then is anything written.
+func (d *Door) callback(v visit) (page.Answer, error) {
+	if !d.navigates(v) {
+		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
+	}
+	begun, provider, err := d.openState(v.query["state"])
+	if err != nil {
+		return page.StartAgain(d.home(v.host)), nil
+	}
+	cookie, ok := proven(v.cookies, begun.Proof)
+	if !ok {
+		return d.withoutCookie(v, begun)
+	}
+	who, err := provider.finish(v.Context(), v.query, d.callbackURL(), begun.Nonce, begun.Verifier)
+	if err != nil {
+		answer, cause := d.refuse(v, provider, begun, err)
+		return answer.With("set-cookie", cookie.Clear()), cause
+	}
+	answer, err := d.establish(v, who, begun.Back)
+	if err == nil {
+		d.SignIns.WithLabelValues(provider.ID, "ok").Inc()
+		d.Log.InfoContext(v.Context(), "signed in", "user", who.User, "provider", who.Provider)
+	}
+	return answer.With("set-cookie", cookie.Clear()), err
+}
+
+// withoutCookie answers a callback whose flow cookie is gone: a reload, a second tab that finished first, blocked cookies, or somebody
+// else's answer in this browser. It never signs in; who is signed in goes where they wanted.
+func (d *Door) withoutCookie(v visit, begun state) (page.Answer, error) {
+	_, err := d.living(v)
+	switch {
+	case errors.Is(err, session.ErrNone):
+		return page.StartAgain(d.home(v.host)), nil
+	case err != nil:
+		return failed(err)
+	case begun.Back == nil || !d.known(*begun.Back):
+		return page.Redirect(http.StatusSeeOther, d.home(v.host)), nil
+	}
+	return page.Redirect(http.StatusSeeOther, d.url(*begun.Back)), nil
+}
+
+// refuse answers for a provider's answer that does not let a person in.
+func (d *Door) refuse(v visit, p *Provider, begun state, err error) (page.Answer, error) {
+	if refusal, ok := errors.AsType[Refusal](err); ok {
+		d.SignIns.WithLabelValues(p.ID, refusal.Reason).Inc()
+		return page.NotAllowed(refusal.Reason), nil
+	}
+	if errors.Is(err, errAnswer) {
+		d.SignIns.WithLabelValues(p.ID, "start-again").Inc()
+		return page.StartAgain(d.again(v, begun)), nil
+	}
+	d.SignIns.WithLabelValues(p.ID, "provider-unavailable").Inc()
+	return page.ProviderUnavailable(d.again(v, begun)), err
+}
+
+// again is where a person whose sign-in failed begins anew: at the place they wanted, which sends them here with a new flow.
+func (d *Door) again(v visit, begun state) string {
+	if begun.Back == nil || !d.known(*begun.Back) {
+		return d.home(v.host)
+	}
+	return d.url(*begun.Back)
+}
+
+// establish opens or renews the session of a person who has proved who they are, gives this host a new handle, and leads back.
+func (d *Door) establish(v visit, who session.Identity, back *flow) (page.Answer, error) {
+	limits := d.Policies.For(who)
+	if err := d.Fits(session.Session{Identity: who}); err != nil {
+		d.SignIns.WithLabelValues(who.Provider, "claims-too-large").Inc()
+		return page.NotAllowed("claims-too-large"), err
+	}
+	current, err := d.current(v, who, limits)
+	if err != nil {
+		return failed(err)
+	}
+	handle, err := d.Sessions.Handle(v.Context(), current, v.host, limits)
+	if err != nil {
+		return failed(err)
+	}
+	if err := d.Sessions.Drop(v.Context(), v.cookies.Session); err != nil {
+		return failed(err)
+	}
+	answer, err := d.leave(v, current, back)
+	return answer.With("set-cookie", session.SetSession(handle)), err
+}
+
+// current is the session to go on with: the living one of this browser renewed, if it is the same person's, else a new one; another
+// person's ends.
+func (d *Door) current(v visit, who session.Identity, l session.Limits) (session.Session, error) {
+	old, err := d.living(v)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return session.Session{}, err
+	}
+	if err == nil && old.User == who.User {
+		renewed, err := d.Sessions.Renew(v.Context(), old.ID, who, l)
+		if !errors.Is(err, session.ErrNone) {
+			return renewed, err
+		}
+	} else if err == nil {
+		if err := d.Sessions.End(v.Context(), old.ID); err != nil {
+			return session.Session{}, err
+		}
+	}
+	return d.Sessions.Open(v.Context(), who, l)
+}

@@ -1,0 +1,9 @@
+// Package signin is the HTTP door of the isolated side: it sends a person to the organisation's own identity provider, judges the
+// provider's answer, and hands the session over from the auth host to the host that was first asked for.
+//
+// Two rules hold everywhere in it. Checks come before effects: nothing is written to a store before the provider's answer was verified, and
+// whatever works once is taken before it is looked at. And every leg of the way is bound to the browser that began it, by a flow cookie
+// whose hash is sealed into what travels through the URL (CVE-2022-39222 is what happens otherwise).
+//
+// It does not decide who may reach what, and it mints no token.
+package signin

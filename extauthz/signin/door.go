@@ -1,0 +1,162 @@
+package signin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"isogate/extauthz/kv"
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+)
+
+// Sessions is what the door needs of the sessions.
+type Sessions interface {
+	Living(ctx context.Context, host string, h session.Handle, p session.Policies) (session.Session, error)
+	ByID(ctx context.Context, id string, p session.Policies) (session.Session, error)
+	Open(ctx context.Context, who session.Identity, l session.Limits) (session.Session, error)
+	Renew(ctx context.Context, id string, who session.Identity, l session.Limits) (session.Session, error)
+	Handle(ctx context.Context, s session.Session, host string, l session.Limits) (session.Handle, error)
+	Drop(ctx context.Context, h session.Handle) error
+	End(ctx context.Context, id string) error
+}
+
+// Tickets is where a ticket waits for the browser that it was made for.
+type Tickets interface {
+	Put(ctx context.Context, items ...kv.Item) error
+	Take(ctx context.Context, keys ...string) ([]byte, error)
+}
+
+// Door answers our own endpoints below /.isogate/ on every guarded host. Requests reach it only from Envoy, over a unix socket, after a
+// check.
+type Door struct {
+	Flows
+	Sessions  Sessions
+	Policies  session.Policies
+	Tickets   Tickets
+	Providers []*Provider
+	Fits      func(session.Session) error // whether the person's claims fit into a User Context Token
+	JWKS      func() []byte               // the public keys of the User Context Tokens
+	Log       *slog.Logger
+	SignIns   *prometheus.CounterVec // by provider and result
+}
+
+// Metrics makes the counter isogate_signins_total{provider,result}.
+func Metrics(registry prometheus.Registerer) *prometheus.CounterVec {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "isogate_signins_total", Help: "Sign-ins that came back from a provider, by provider and result.",
+	}, []string{"provider", "result"})
+	registry.MustRegister(counter)
+	return counter
+}
+
+// visit is one request at the door.
+type visit struct {
+	*http.Request
+	host    string          // one of ours
+	cookies session.Cookies // ours, each once
+	query   map[string]string
+}
+
+// handler answers a visit. An error is the private cause of an answer that says less.
+type handler func(*Door, visit) (page.Answer, error)
+
+// endpoints are the door's own paths. The check passes only what stands in the table of package profile too.
+var endpoints = map[string]struct {
+	authOnly bool
+	answer   handler
+}{
+	"GET " + PathSignIn:   {true, (*Door).signIn},
+	"GET " + PathCallback: {true, (*Door).callback},
+	"GET " + PathEnter:    {false, (*Door).enter},
+	"GET " + PathLogout:   {false, (*Door).askSignOut},
+	"POST " + PathLogout:  {false, (*Door).signOut},
+}
+
+// Handler is the door as an http.Handler. An error that a handler returns is logged here, once.
+func (d *Door) Handler(jwksPath string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == jwksPath {
+			d.jwks(w)
+			return
+		}
+		answer, err := d.answer(r)
+		if err != nil {
+			d.Log.ErrorContext(r.Context(), "the door could not do what was asked", "endpoint", r.URL.Path, "status", answer.Status, "cause", err.Error())
+		}
+		answer.ServeHTTP(w, r)
+	})
+}
+
+func (d *Door) answer(r *http.Request) (page.Answer, error) {
+	endpoint, ok := endpoints[r.Method+" "+r.URL.Path]
+	host := hostName(r.Host)
+	auth := host == d.Cloud.AuthHost()
+	if !ok || endpoint.authOnly && !auth || !auth && !d.known(flow{Host: host, Target: "/"}) {
+		return page.Refused(http.StatusNotFound, "not-found"), nil
+	}
+	cookies, err := session.ParseCookies(r.Header.Values("Cookie"))
+	if err != nil {
+		return page.Refused(http.StatusBadRequest, "bad-request"), nil
+	}
+	query, err := single(r.URL.RawQuery)
+	if err != nil {
+		return page.Refused(http.StatusBadRequest, "bad-request"), nil
+	}
+	return endpoint.answer(d, visit{Request: r, host: host, cookies: cookies, query: query})
+}
+
+func (d *Door) jwks(w http.ResponseWriter) {
+	w.Header().Set("content-type", "application/jwk-set+json")
+	w.Header().Set("cache-control", "public, max-age=60")
+	_, _ = w.Write(d.JWKS())
+}
+
+// living is the visitor's session at this host, or session.ErrNone.
+func (d *Door) living(v visit) (session.Session, error) {
+	return d.Sessions.Living(v.Context(), v.host, v.cookies.Session, d.Policies)
+}
+
+// home is a place to begin anew: the start page of the host, or of the first product where the host is the auth host.
+func (d *Door) home(host string) string {
+	if host == d.Cloud.AuthHost() {
+		host = d.Cloud.HostOf(d.Cloud.Products[0])
+	}
+	return d.Cloud.URL(host) + "/"
+}
+
+func (d *Door) navigates(v visit) bool { return IsNavigation(v.Method, v.Header.Get) }
+
+// failed is the answer when something of ours does not work.
+func failed(err error) (page.Answer, error) {
+	return page.Refused(http.StatusServiceUnavailable, "unavailable"), err
+}
+
+func hostName(authority string) string {
+	for i := range len(authority) {
+		if authority[i] == ':' {
+			return authority[:i]
+		}
+	}
+	return authority
+}
+
+// RunProviders asks each provider for its metadata until it answers, then every ten minutes, so that the state of all is known and shown
+// before a person needs it.
+func RunProviders(ctx context.Context, providers func() []*Provider, state func(id string, err error)) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		for _, p := range providers() {
+			state(p.ID, p.Check(ctx))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

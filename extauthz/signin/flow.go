@@ -1,0 +1,149 @@
+package signin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"isogate/envoy/topology"
+	"isogate/extauthz/keys"
+	"isogate/extauthz/session"
+)
+
+// Sealed values carry their purpose in the associated data, so that none opens in another's place.
+const (
+	purposeFlow  = "flow"  // product host → auth host
+	purposeState = "state" // auth host → provider → auth host
+)
+
+// maxTarget bounds the path and query that a person is brought back to, in bytes; the sealed form must fit into a URL that every provider
+// takes. A longer one is brought back to its path alone.
+const maxTarget = 2 << 10
+
+// Paths of our own endpoints, on the auth host but for the last two, which every guarded host has.
+const (
+	PathSignIn   = "/.isogate/signin"
+	PathCallback = "/.isogate/callback"
+	PathEnter    = "/.isogate/enter"
+	PathLogout   = "/.isogate/logout"
+)
+
+var errSealed = errors.New("signin: a sealed value is not ours, is too old, or is for something else")
+
+// Flows seals where a person wanted to go before they are sent to sign in.
+type Flows struct {
+	Cloud topology.Cloud
+	Seal  *keys.Sealers
+	Now   func() time.Time
+}
+
+// flow is what travels from a product host to the auth host and, inside the state, through the provider.
+type flow struct {
+	Host    string `json:"h"` // a product's host
+	Target  string `json:"t"` // path and query there
+	Proof   string `json:"v"` // hash of the flow cookie of that host
+	Expires int64  `json:"e"` // Unix seconds
+}
+
+// Begin gives the address of the sign-in for a target, and the flow cookie to set at the host that is left. The target is sealed: it is
+// never a parameter that a person can write.
+func (f Flows) Begin(host, path, query string) (location string, cookie session.FlowCookie, err error) {
+	target := path
+	if len(path)+len(query) < maxTarget && query != "" {
+		target += "?" + query
+	} else if len(path) > maxTarget {
+		target = "/"
+	}
+	cookie = session.NewFlowCookie(f.Now())
+	begun := flow{Host: host, Target: target, Proof: proof(cookie.Secret), Expires: f.Now().Add(session.FlowLifetime).Unix()}
+	sealed, err := f.seal(purposeFlow, begun)
+	if err != nil {
+		return "", session.FlowCookie{}, err
+	}
+	return f.SignInURL() + "?flow=" + sealed, cookie, nil
+}
+
+// SignInURL is where a sign-in begins without a target.
+func (f Flows) SignInURL() string { return f.Cloud.URL(f.Cloud.AuthHost()) + PathSignIn }
+
+// open gives back a flow that is still in time and leads to a product of ours.
+func (f Flows) open(sealed string) (flow, error) {
+	var opened flow
+	if err := f.unseal(purposeFlow, sealed, &opened); err != nil {
+		return flow{}, err
+	}
+	if f.Now().Unix() >= opened.Expires || !f.known(opened) {
+		return flow{}, errSealed
+	}
+	return opened, nil
+}
+
+// known holds for a path on the host of a product, as the file has them now.
+func (f Flows) known(to flow) bool {
+	for _, p := range f.Cloud.Products {
+		if f.Cloud.HostOf(p) == to.Host {
+			return strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
+		}
+	}
+	return false
+}
+
+// url is the address that a flow leads back to.
+func (f Flows) url(to flow) string { return f.Cloud.URL(to.Host) + to.Target }
+
+func (f Flows) seal(purpose string, value any) (string, error) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("signin: %w", err)
+	}
+	return f.Seal.Seal(purpose, f.Cloud.ID, raw), nil
+}
+
+func (f Flows) unseal(purpose, sealed string, into any) error {
+	raw, err := f.Seal.Open(purpose, f.Cloud.ID, sealed)
+	if err != nil {
+		return errSealed
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return errSealed
+	}
+	return nil
+}
+
+// proof is the public half of a flow cookie.
+func proof(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// proven finds the flow cookie that a proof was made of.
+func proven(cookies session.Cookies, want string) (session.FlowCookie, bool) {
+	for _, c := range cookies.Flows {
+		if subtle.ConstantTimeCompare([]byte(proof(c.Secret)), []byte(want)) == 1 {
+			return c, true
+		}
+	}
+	return session.FlowCookie{}, false
+}
+
+// single reads a query in which every parameter stands once; anything else can be read in two ways.
+func single(raw string) (map[string]string, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, errors.New("signin: malformed query")
+	}
+	out := make(map[string]string, len(values))
+	for name, all := range values {
+		if len(all) != 1 {
+			return nil, errors.New("signin: a parameter stands twice")
+		}
+		out[name] = all[0]
+	}
+	return out, nil
+}

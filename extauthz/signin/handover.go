@@ -1,0 +1,102 @@
+package signin
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"isogate/extauthz/kv"
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+)
+
+// ticketLifetime is how long the browser has to follow one redirect.
+const ticketLifetime = 30 * time.Second
+
+// ticket lets one browser, the one that began at a host, continue a session there, once. It holds no handle: that is made when the ticket
+// is used, so a stolen store holds nothing that opens a session.
+type ticket struct {
+	Session string `json:"s"`
+	Host    string `json:"h"`
+	Proof   string `json:"v"` // hash of that host's flow cookie
+	Target  string `json:"t"`
+}
+
+// leave brings a signed-in person to the host that they wanted, with a ticket for it.
+func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer, error) {
+	if back == nil || !d.known(*back) {
+		return page.Redirect(http.StatusSeeOther, d.home(v.host)), nil
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret) //nolint:errcheck // crypto/rand.Read never returns an error: it ends the process instead
+	value, err := json.Marshal(ticket{Session: current.ID, Host: back.Host, Proof: back.Proof, Target: back.Target})
+	if err != nil {
+		return failed(fmt.Errorf("signin: %w", err))
+	}
+	item := kv.Item{Key: ticketKey(secret), Value: value, Expires: d.Now().Add(ticketLifetime)}
+	if err := d.Tickets.Put(v.Context(), item); err != nil {
+		return failed(fmt.Errorf("signin: keeping a ticket: %w", err))
+	}
+	address := d.Cloud.URL(back.Host) + PathEnter + "?ticket=" + base64.RawURLEncoding.EncodeToString(secret)
+	return page.Redirect(http.StatusSeeOther, address), nil
+}
+
+// enter takes a ticket, which is dead from then on whatever comes next, and demands the flow cookie that it was made for.
+func (d *Door) enter(v visit) (page.Answer, error) {
+	if !d.navigates(v) {
+		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
+	}
+	taken, err := d.take(v)
+	if err != nil && !errors.Is(err, errSealed) {
+		return failed(err)
+	}
+	cookie, ok := proven(v.cookies, taken.Proof)
+	if err != nil || taken.Host != v.host || !ok {
+		return page.StartAgain(d.home(v.host)), nil
+	}
+	current, err := d.Sessions.ByID(v.Context(), taken.Session, d.Policies)
+	if errors.Is(err, session.ErrNone) {
+		return page.StartAgain(d.home(v.host)), nil
+	} else if err != nil {
+		return failed(err)
+	}
+	handle, err := d.Sessions.Handle(v.Context(), current, v.host, d.Policies.For(current.Identity))
+	if err != nil {
+		return failed(err)
+	}
+	if err := d.Sessions.Drop(v.Context(), v.cookies.Session); err != nil {
+		return failed(err)
+	}
+	return page.Redirect(http.StatusSeeOther, d.Cloud.URL(v.host)+taken.Target).
+		With("set-cookie", session.SetSession(handle)).
+		With("set-cookie", cookie.Clear()), nil
+}
+
+// take removes the ticket that a visitor brings. errSealed means that there is none such.
+func (d *Door) take(v visit) (ticket, error) {
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(v.query["ticket"])
+	if err != nil || len(secret) != 32 {
+		return ticket{}, errSealed
+	}
+	value, err := d.Tickets.Take(v.Context(), ticketKey(secret))
+	if errors.Is(err, kv.ErrNotFound) {
+		return ticket{}, errSealed
+	} else if err != nil {
+		return ticket{}, fmt.Errorf("signin: taking a ticket: %w", err)
+	}
+	var taken ticket
+	if err := json.Unmarshal(value, &taken); err != nil {
+		return ticket{}, fmt.Errorf("signin: reading a ticket: %w", err)
+	}
+	return taken, nil
+}
+
+func ticketKey(secret []byte) string {
+	sum := sha256.Sum256(secret)
+	return "t/" + base64.RawURLEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,92 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+)
+
+// state is what travels through the provider, sealed: whatever the way back needs, so that nothing is stored for a stranger.
+type state struct {
+	Provider string `json:"p"`
+	Nonce    string `json:"n"`
+	Verifier string `json:"c"` // PKCE (RFC 7636)
+	Proof    string `json:"v"` // hash of the auth host's flow cookie
+	Expires  int64  `json:"e"` // Unix seconds
+	Back     *flow  `json:"b"` // where the person wanted to go; nil if nowhere in particular
+}
+
+// signIn sends a person to the provider, or, if they are signed in already, straight back with a ticket.
+func (d *Door) signIn(v visit) (page.Answer, error) {
+	if !d.navigates(v) {
+		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
+	}
+	back, err := d.wanted(v)
+	if err != nil {
+		return page.StartAgain(d.home(v.host)), nil
+	}
+	living, err := d.living(v)
+	switch {
+	case err == nil:
+		return d.leave(v, living, back)
+	case !errors.Is(err, session.ErrNone):
+		return failed(err)
+	}
+	return d.toProvider(v, back)
+}
+
+// wanted is the flow that the person comes with, or nil where they came by themselves.
+func (d *Door) wanted(v visit) (*flow, error) {
+	sealed, ok := v.query["flow"]
+	if !ok {
+		return nil, nil
+	}
+	back, err := d.open(sealed)
+	return &back, err
+}
+
+func (d *Door) toProvider(v visit, back *flow) (page.Answer, error) {
+	provider := d.Providers[0]
+	cookie := session.NewFlowCookie(d.Now())
+	begun := state{
+		Provider: provider.ID, Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
+		Proof: proof(cookie.Secret), Expires: d.Now().Add(session.FlowLifetime).Unix(), Back: back,
+	}
+	sealed, err := d.seal(purposeState, begun)
+	if err != nil {
+		return failed(err)
+	}
+	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier)
+	if err != nil {
+		return page.ProviderUnavailable(v.URL.RequestURI()), err
+	}
+	answer := page.Redirect(http.StatusFound, address)
+	for _, old := range v.cookies.Surplus() {
+		answer = answer.With("set-cookie", old.Clear())
+	}
+	return answer.With("set-cookie", cookie.Set()), nil
+}
+
+func (d *Door) callbackURL() string { return d.Cloud.URL(d.Cloud.AuthHost()) + PathCallback }
+
+// openState gives back a state that is still in time, and its provider.
+func (d *Door) openState(sealed string) (state, *Provider, error) {
+	var opened state
+	if err := d.unseal(purposeState, sealed, &opened); err != nil {
+		return state{}, nil, err
+	}
+	if !d.Now().Before(time.Unix(opened.Expires, 0)) {
+		return state{}, nil, errSealed
+	}
+	for _, p := range d.Providers {
+		if p.ID == opened.Provider {
+			return opened, p, nil
+		}
+	}
+	return state{}, nil, errSealed
+}
