@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"isogate/envoy/daemon"
@@ -46,7 +45,7 @@ type provider struct {
 	Issuer       string      `yaml:"issuer"`
 	ClientID     string      `yaml:"client_id"`
 	ClientSecret daemon.Path `yaml:"client_secret"` // file
-	Domains      []string    `yaml:"domains"`       // managed domains for whose addresses it is believed
+	Domains      []string    `yaml:"domains"`       // e-mail domains for whose addresses it is believed; sub-domains are not implied
 	Scopes       []string    `yaml:"scopes"`        // openid email profile groups if absent
 	GroupsClaim  string      `yaml:"groups_claim"`  // groups if absent
 }
@@ -73,10 +72,10 @@ func (c *config) Validate(f *daemon.Faults) {
 		f.Add("cloud", "is required: extauthz serves the isolated side")
 		return
 	}
-	c.ExtAuthz.validate(f.In("extauthz"), c.Cloud.ManagedDomains)
+	c.ExtAuthz.validate(f.In("extauthz"))
 }
 
-func (s section) validate(f *daemon.Faults, managed []string) {
+func (s section) validate(f *daemon.Faults) {
 	for key, value := range map[string]string{
 		"admin": string(s.Admin), "store": string(s.Store), "policies": string(s.Policies),
 		"keys.uct": string(s.Keys.UCT), "keys.sealing": string(s.Keys.Sealing), "keys.user_id": string(s.Keys.UserID),
@@ -100,11 +99,11 @@ func (s section) validate(f *daemon.Faults, managed []string) {
 			at.Add("id", "is required, and no two providers may share one")
 		}
 		seen[p.ID] = true
-		p.validate(at, managed)
+		p.validate(at)
 	}
 }
 
-func (p provider) validate(f *daemon.Faults, managed []string) {
+func (p provider) validate(f *daemon.Faults) {
 	if u, err := url.Parse(p.Issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		f.Add("issuer", "must be the provider's https:// issuer, exactly as its own discovery document has it")
 	}
@@ -115,11 +114,11 @@ func (p provider) validate(f *daemon.Faults, managed []string) {
 		f.Add("client_secret", "is required: the file that holds it")
 	}
 	if len(p.Domains) == 0 {
-		f.Add("domains", "needs at least one managed domain: a provider is believed for no other address")
+		f.Add("domains", "needs at least one e-mail domain: the provider is believed for no other address")
 	}
 	for i, d := range p.Domains {
-		if !slices.Contains(managed, d) {
-			f.Add(fmt.Sprintf("domains[%d]", i), "%q must be one of cloud.managed_domains (%s)", d, strings.Join(managed, ", "))
+		if !topology.IsHostName(d) {
+			f.Add(fmt.Sprintf("domains[%d]", i), "must be a lower-case e-mail domain, such as acme.example")
 		}
 	}
 	if len(p.Scopes) > 0 && !slices.Contains(p.Scopes, "openid") {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"time"
 
-	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -84,7 +83,7 @@ func checkUnit(p *daemon.Process, c *config, live *live) (daemon.Unit, error) {
 		grpc.MaxRecvMsgSize(256<<10),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	auth.RegisterAuthorizationServer(server, check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics)))
+	check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics)).Register(server)
 	return daemon.GRPC("checks", listener, server), nil
 }
 

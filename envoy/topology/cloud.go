@@ -100,7 +100,7 @@ func (c Cloud) validate(f *daemon.Faults) {
 	if !opaqueID(c.ID) {
 		f.Add("id", "must be 16 to 64 characters of a-z, 0-9 and -, made at random: it names this cloud to others and must not be guessable")
 	}
-	if !hostName(c.Domain) {
+	if !IsHostName(c.Domain) {
 		f.Add("domain", "must be a lower-case domain name, such as acme.example")
 	}
 	if c.Port < 0 || c.Port > 65535 {
@@ -113,7 +113,7 @@ func (c Cloud) validate(f *daemon.Faults) {
 		f.Add("sockets", "is required: a folder for unix sockets")
 	}
 	for i, d := range c.ManagedDomains {
-		if !hostName(d) {
+		if !IsHostName(d) {
 			f.Add(fmt.Sprintf("managed_domains[%d]", i), "must be a lower-case e-mail domain, such as acme.example")
 		}
 	}

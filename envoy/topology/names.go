@@ -23,8 +23,8 @@ var (
 
 func opaqueID(s string) bool { return opaque.MatchString(s) }
 
-// hostName accepts a lower-case DNS name of at least two labels (RFC 1123 section 2.1).
-func hostName(s string) bool {
+// IsHostName accepts a lower-case DNS name of at least two labels (RFC 1123 section 2.1).
+func IsHostName(s string) bool {
 	labels := strings.Split(s, ".")
 	for _, l := range labels {
 		if !label.MatchString(l) {
@@ -43,5 +43,5 @@ func hostBelow(host, domain string) bool {
 // isOrigin accepts the serialisation of an https origin (RFC 6454 section 6.2).
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && hostName(u.Hostname()) && s == "https://"+u.Host
+	return err == nil && u.Scheme == "https" && IsHostName(u.Hostname()) && s == "https://"+u.Host
 }

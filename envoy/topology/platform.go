@@ -50,7 +50,7 @@ func validateDirectory(clouds []Directory, faults *daemon.Faults) {
 		if !opaqueID(c.ID) {
 			f.Add("id", "must be the isolated cloud's id: 16 to 64 characters of a-z, 0-9 and -")
 		}
-		if !hostName(c.Domain) {
+		if !IsHostName(c.Domain) {
 			f.Add("domain", "must be a lower-case domain name, such as acme.example")
 		}
 		if c.Ingress == "" {

@@ -60,7 +60,7 @@ func denial(v Verdict) *auth.DeniedHttpResponse {
 }
 
 func option(f page.Field, action core.HeaderValueOption_HeaderAppendAction) *core.HeaderValueOption {
-	return &core.HeaderValueOption{Header: &core.HeaderValue{Key: f.Name, RawValue: []byte(f.Value)}, AppendAction: action}
+	return &core.HeaderValueOption{Header: &core.HeaderValue{Key: f.Name, Value: f.Value}, AppendAction: action}
 }
 
 // metadata is what the access log can say about a decision.

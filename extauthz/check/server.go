@@ -10,6 +10,7 @@ import (
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 )
 
 // Server answers the checks of one profile.
@@ -37,6 +38,9 @@ func NewServer(profile string, decider Decider, log *slog.Logger, metrics *prome
 		seconds: metrics.MustCurryWith(prometheus.Labels{"profile": profile}).(*prometheus.HistogramVec),
 	}
 }
+
+// Register puts the service on a gRPC server.
+func (s *Server) Register(on grpc.ServiceRegistrar) { auth.RegisterAuthorizationServer(on, s) }
 
 // Check answers Envoy. It never returns an error: what goes wrong is our own 503.
 func (s *Server) Check(ctx context.Context, in *auth.CheckRequest) (*auth.CheckResponse, error) {

@@ -181,15 +181,27 @@ func race(t *testing.T, lost error, fn func(n int) error) (wins []int) {
 }
 
 func testCopy(t *testing.T, s store, _ *clock) {
-	in := []byte("value")
-	put(t, s, Item{Key: "k", Value: in})
+	want := strings.Repeat("value", 5000) // too large for a store to hold it in a buffer of its own
+	in := []byte(want)
+	put(t, s, Item{Key: "k", Value: in}, Item{Key: "taken", Value: in})
 	in[0] = 'X'
-	got, _ := s.Get(t.Context(), "k")
-	listed, _ := s.List(t.Context(), "k")
-	for _, b := range [][]byte{got, listed[0].Value} {
-		copy(b, "XXXXX") // bytes of a mapped file would crash here
+	got := must(s.Get(t.Context(), "k"))
+	taken := must(s.Take(t.Context(), "taken"))
+	listed := must(s.List(t.Context(), "k"))
+	for _, b := range [][]byte{got, taken, listed[0].Value} {
+		if string(b) != want {
+			t.Error("a value changed with the caller's slice")
+		}
+		copy(b, "XXXXX") // in the memory of a mapped file this would crash
 	}
-	wantValue(t, s, "k", "value")
+	wantValue(t, s, "k", want)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func testList(t *testing.T, s store, c *clock) {

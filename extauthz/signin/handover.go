@@ -33,7 +33,7 @@ func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer,
 		return page.Redirect(http.StatusSeeOther, d.home(v.host)), nil
 	}
 	secret := make([]byte, 32)
-	rand.Read(secret) //nolint:errcheck // crypto/rand.Read never returns an error: it ends the process instead
+	rand.Read(secret) // it never returns an error: without randomness the process ends
 	value, err := json.Marshal(ticket{Session: current.ID, Host: back.Host, Proof: back.Proof, Target: back.Target})
 	if err != nil {
 		return failed(fmt.Errorf("signin: %w", err))

@@ -1,0 +1,42 @@
+# The two commands that matter: make demo, make test. Both install what they need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8443
+IDP_PORT ?= 9443
+TOOL := go tool -modfile=.tools/go.mod
+
+.PHONY: help build demo test check bench arrows golden
+
+help: ## show these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## compile the daemons into .bin
+	@go build -o .bin/ ./extauthz ./xds
+
+demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443)
+	@go run ./examples/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(ONCE),-once)
+
+test: ## every test, with the race detector, on real parts
+	@.ci/browser
+	@go test -race -timeout 20m ./...
+
+check: arrows ## formatting, vet, staticcheck, Rego, arrows, clean tree
+	@fault=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$fault" || { echo "not formatted: $$fault"; exit 1; }
+	@go vet ./...
+	@$(TOOL) staticcheck ./...
+	@$(TOOL) opa check --strict policies/*.rego
+	@$(TOOL) opa fmt --fail --list policies
+	@go mod tidy -diff
+	@dirty=$$(git status --porcelain); test -z "$$dirty" || { echo "not committed:"; echo "$$dirty"; exit 1; }
+
+bench: ## benchmarks of the request path
+	@go test -run '^$$' -bench . -benchmem ./extauthz/... ./policies/...
+
+arrows: ## who may import whom
+	@go run .ci/arrows.go
+
+golden: ## write the golden files anew
+	@go test ./envoy/bootstrap ./extauthz/page ./xds/snapshot -update

@@ -1,0 +1,74 @@
+// Demo starts a world, walks through it as a client would and prints what it observed, step by step. Then it stays up for people to try,
+// until Ctrl-C; with -once it ends after the tour, with status 0 only if every step held.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"isogate/examples/world"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	port := flag.Int("port", 8443, "the `port` of the edge, which browsers reach")
+	idpPort := flag.Int("idp-port", 9443, "the `port` of the identity provider")
+	once := flag.Bool("once", false, "end after the tour")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	began := time.Now()
+	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Progress: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer w.Close()
+	fmt.Printf("the world is up after %.1f s\n\n", time.Since(began).Seconds())
+
+	failed := tour(os.Stdout, w)
+	if *once {
+		return min(failed, 1)
+	}
+	describe(os.Stdout, w)
+	<-ctx.Done()
+	fmt.Println()
+	return 0
+}
+
+// describe says what a person can do now.
+func describe(out io.Writer, w *world.World) {
+	fmt.Fprintf(out, `
+The world stays up until Ctrl-C.
+
+  Open       %s
+             %s
+  Sign in as
+`, w.URL("issues", "/"), w.URL("wiki", "/"))
+	for _, u := range w.Users {
+		factor := "no second factor"
+		if u.TOTP != "" {
+			factor = "one-time codes from the secret " + u.TOTP
+		}
+		fmt.Fprintf(out, "             %-6s password %-19s %s\n", u.Username, u.Password, factor)
+	}
+	fmt.Fprintf(out, `
+  Trust      %s
+             (a certificate authority for names below .localhost only; curl takes it with --cacert, Firefox and
+             Chromium under Settings, Privacy and security, Certificates, Authorities)
+  Edit       %s
+             %s
+             what you save is picked up at once
+  Look at    %s
+             %s
+`, w.CA.File, filepath.Join(w.Policies(), "ingress.rego"), w.File(), filepath.Join(w.Dir, "log"), w.Manifest())
+}

@@ -1,0 +1,74 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// shared is the world in which the end-to-end tests run, one after the other: a test that breaks something mends it before it ends.
+var shared *World
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "world")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	shared, err = Start(context.Background(), Options{Dir: dir, Progress: os.Stderr})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	shared.Close()
+	if code == 0 {
+		_ = os.RemoveAll(dir) // after a failure the logs stay, to be read
+	} else {
+		fmt.Fprintln(os.Stderr, "the logs are in", dir)
+	}
+	os.Exit(code)
+}
+
+// must unwraps an answer that a test cannot do without.
+func must(t *testing.T) func(a Answer, err error) Answer {
+	return func(a Answer, err error) Answer {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+}
+
+// signedIn is a browser in which somebody is signed in at the issue tracker.
+func signedIn(t *testing.T, name string) *Browser {
+	t.Helper()
+	b := shared.Browser()
+	a := must(t)(b.SignIn(shared.User(name), shared.URL("issues", "/whoami")))
+	if a.Status != 200 {
+		t.Fatalf("signing in %s: %d at %s\n%.600s", name, a.Status, a.URL, a.Body)
+	}
+	return b
+}
+
+// eventually waits for a condition that a live change brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// status is the status of a request that a script makes.
+func status(t *testing.T, b *Browser, address string) int {
+	t.Helper()
+	return must(t)(b.Do("GET", address, Fetch, nil, "")).Status
+}

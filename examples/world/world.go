@@ -1,0 +1,197 @@
+// Package world starts everything that the demo and the end-to-end tests need, on one machine and on real parts: the three binaries of the
+// project as processes of their own, a real Envoy for each role, an identity provider and two products. It makes the certificates, the
+// keys and the two files, waits until all is ready, starts again what dies, and describes itself in world.json.
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"isogate/envoy/topology"
+	"isogate/examples/idp"
+	"isogate/examples/product"
+)
+
+// Options say where and how a world runs. The zero value of each field is a sensible choice.
+type Options struct {
+	Root     string            // the project's folder; found from the working directory if ""
+	Dir      string            // where the world keeps its files; Root/.world if ""
+	Port     int               // of the edge, which browsers reach; a free one if 0
+	IDPPort  int               // of the identity provider; a free one if 0
+	Progress io.Writer         // what is being waited for; nothing if nil
+	Session  map[string]string // session limits of the isolated file, such as {"idle": "5s"}
+}
+
+// World is a running world.
+type World struct {
+	Options
+	CA       *CA
+	Users    []idp.User
+	IDP      *Site // the identity provider, which can be stopped and started
+	Provider *idp.Provider
+	Products map[string]*product.Product
+	Parts    map[string]*Part // processes by name: xds, xds-commercial, extauthz, envoy-edge, envoy-ingress
+
+	ports   ports
+	sockets string
+	sites   []*Site
+	order   []*Part // as started
+	mu      sync.Mutex
+	written bool // whether world.json may be written
+}
+
+// Domain is the demo organisation's: its guarded hosts stand directly below it.
+const Domain = "acme.localhost"
+
+// Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
+func Start(ctx context.Context, o Options) (w *World, err error) {
+	w = &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, Users: demoUsers()}
+	defer func() {
+		if err != nil {
+			w.Close()
+		}
+	}()
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"preparing the folder", w.prepare},
+		{"building the binaries", w.build},
+		{"choosing ports", w.choosePorts},
+		{"writing certificates, keys and files", w.writeFiles},
+		{"starting the identity provider and the products", w.startSites},
+		{"starting the control planes", func(ctx context.Context) error { return w.startDaemons(ctx, "xds", "xds-commercial") }},
+		{"starting the external authorization", func(ctx context.Context) error { return w.startDaemons(ctx, "extauthz") }},
+		{"starting the Envoys", w.startEnvoys},
+		{"waiting for the first answer", w.waitAnswer},
+	} {
+		w.say("%s", step.what)
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("world: %s: %w", step.what, err)
+		}
+	}
+	w.mu.Lock()
+	w.written = true
+	w.mu.Unlock()
+	return w, w.writeManifest()
+}
+
+// Close ends everything, in the opposite order.
+func (w *World) Close() {
+	for i := len(w.order) - 1; i >= 0; i-- {
+		_ = w.order[i].Stop()
+	}
+	for _, s := range w.sites {
+		_ = s.Stop()
+	}
+	if w.sockets != "" {
+		_ = os.RemoveAll(w.sockets)
+	}
+}
+
+func (w *World) say(format string, args ...any) {
+	if w.Progress != nil {
+		fmt.Fprintf(w.Progress, "… "+format+"\n", args...)
+	}
+}
+
+// URL is the external address of a path on a guarded host, given by its first label.
+func (w *World) URL(name, path string) string {
+	return "https://" + net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge)) + path
+}
+
+// Edge is the one address that browsers reach.
+func (w *World) Edge() string { return local(w.ports.edge) }
+
+// Ingress is the address of the ingress Envoy, which only the edge should reach.
+func (w *World) Ingress() string { return local(w.ports.ingress) }
+
+// File is the isolated file.
+func (w *World) File() string { return filepath.Join(w.Dir, "isolated.yaml") }
+
+// Policies is the folder of the running world's Rego files: a copy, so that trying an edit changes nothing of the project.
+func (w *World) Policies() string { return filepath.Join(w.Dir, "policies") }
+
+// Connect says where to dial for each name.
+func (w *World) Connect() map[string]string {
+	out := map[string]string{w.idpHost(): local(w.ports.idp)}
+	for _, name := range []string{"auth", "issues", "wiki"} {
+		out[net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge))] = w.Edge()
+	}
+	return out
+}
+
+func (w *World) idpHost() string { return net.JoinHostPort(idpName, strconv.Itoa(w.ports.idp)) }
+
+// waitAnswer waits for the first answer of the ingress through the edge.
+func (w *World) waitAnswer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		answer, err := w.Browser().Get(w.URL("issues", "/health"))
+		if err == nil && answer.Status == 200 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("no answer from %s; its logs are in %s", w.URL("issues", "/health"), filepath.Join(w.Dir, "log")), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// prepare makes an empty folder. The CA stays, so that whoever trusts it needs not do so again.
+func (w *World) prepare(context.Context) error {
+	if w.Root == "" {
+		root, err := projectRoot()
+		if err != nil {
+			return err
+		}
+		w.Root = root
+	}
+	if w.Dir == "" {
+		w.Dir = filepath.Join(w.Root, ".world")
+	}
+	entries, err := os.ReadDir(w.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != "ca" {
+			if err := os.RemoveAll(filepath.Join(w.Dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	for _, dir := range []string{"", "ca", "log", "secrets", "policies"} {
+		if err := os.MkdirAll(filepath.Join(w.Dir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	w.sockets, err = os.MkdirTemp("", "isogate") // short: a unix socket's path has at most 107 bytes
+	return err
+}
+
+func projectRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("not inside the project: no go.mod here or above")
+}
+
+// roles are the Envoys of the world, in the order in which they start.
+var roles = []topology.Role{topology.Ingress, topology.Edge}

@@ -1,0 +1,167 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	fetchEvery   = 10 * time.Second // at most one fetch in this time, whoever asks for whatever key
+	fetchTimeout = 5 * time.Second
+	refreshAfter = 5 * time.Minute
+	serveFor     = 24 * time.Hour
+)
+
+// Remote is the key set that an issuer publishes at a URL, as a KeySource. The methods may be called in parallel.
+//
+// The last good set serves while the issuer is slow, down or answers nonsense, for at most 24 hours after it was fetched:
+// long enough for an outage to be noticed and mended, and a bound on how long a key lives that its issuer has withdrawn
+// while we could not hear of it. After that every answer is an error that is not ErrNoKey.
+//
+// A set older than 5 minutes is fetched anew when it is used, and the use does not wait for it. A good set replaces the last
+// one whole: a key that is gone from it is dead. An id that is not in the set causes a fetch and waits for it. All of
+// this together causes at most one fetch in 10 seconds, so that made-up ids cannot turn us against the issuer.
+type Remote struct {
+	url    string
+	client *http.Client
+	now    func() time.Time
+	last   atomic.Pointer[fetched] // nil until a first set was good
+
+	mu     sync.Mutex    // guards what follows
+	flight chan struct{} // closed when the running fetch ends; nil: none runs
+	tried  time.Time     // when the last fetch began
+	fault  error         // of the last fetch that ended
+}
+
+type fetched struct {
+	set Set
+	at  time.Time
+}
+
+// NewRemote fetches nothing yet. client says how the issuer is reached and trusted; redirects are never followed, since they
+// could lead to keys that are not the issuer's. now is the clock that all ages are measured with.
+func NewRemote(url string, client *http.Client, now func() time.Time) *Remote {
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Remote{url: url, client: &own, now: now}
+}
+
+// Run fetches the set now and keeps it fresh until ctx ends, so that a withdrawn key dies in time when no token comes in. A
+// Remote that is not run works too, but an idle one may serve one old answer before it hears of a withdrawal.
+func (r *Remote) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if now := r.now(); r.last.Load().stale(now) {
+			r.start(now)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Key answers at once for an id that is in the living set. Otherwise it waits for a fetch, at most until ctx ends, and
+// answers ErrNoKey only if the issuer's last answer was a good set without the id.
+func (r *Remote) Key(ctx context.Context, kid string) (Key, error) {
+	now, last := r.now(), r.last.Load()
+	if key, err := last.key(kid, now); err == nil {
+		if last.stale(now) {
+			r.start(now)
+		}
+		return key, nil
+	}
+	select {
+	case <-r.start(now):
+	case <-ctx.Done():
+		return Key{}, fmt.Errorf("keys: waiting for %s: %w", r.url, ctx.Err())
+	}
+	key, err := r.last.Load().key(kid, r.now())
+	if fault := r.lastFault(); err != nil && fault != nil {
+		return Key{}, fault // the id may be a new key's
+	}
+	return key, err
+}
+
+func (r *Remote) lastFault() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
+}
+
+// start begins a fetch, unless one runs or began less than 10 s ago. What it returns is closed once there is nothing to
+// wait for any more.
+func (r *Remote) start(now time.Time) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight != nil {
+		return r.flight
+	}
+	done := make(chan struct{})
+	if !r.tried.IsZero() && now.Sub(r.tried) < fetchEvery {
+		close(done)
+		return done
+	}
+	r.flight, r.tried = done, now
+	go r.fly(done, now)
+	return done
+}
+
+// fly is bounded by the fetch's own timeout and not by a caller's context: the caller may leave, others wait too.
+func (r *Remote) fly(done chan struct{}, began time.Time) {
+	set, err := r.fetch()
+	if err == nil {
+		r.last.Store(&fetched{set, began})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flight, r.fault = nil, err
+	close(done)
+}
+
+func (r *Remote) fetch() (Set, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return Set{}, fmt.Errorf("keys: fetching %w", err)
+	}
+	req.Close = true // nothing to gain in 5 minutes, and Go's client repeats what a kept connection loses
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return Set{}, fmt.Errorf("keys: fetching %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return Set{}, fmt.Errorf("keys: fetching %s: status %d", r.url, resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKS+1)) // one more, for ParseJWKS to see that it is too long
+	if err != nil {
+		return Set{}, fmt.Errorf("keys: fetching %s: %w", r.url, err)
+	}
+	set, err := ParseJWKS(body)
+	if err != nil {
+		return Set{}, fmt.Errorf("keys: fetching %s: %w", r.url, err)
+	}
+	return set, nil
+}
+
+var errNoSet = errors.New("keys: no key set of the issuer that is young enough")
+
+func (f *fetched) key(kid string, now time.Time) (Key, error) {
+	if f == nil || now.Sub(f.at) >= serveFor {
+		return Key{}, errNoSet
+	}
+	return find(f.set.keys, kid)
+}
+
+func (f *fetched) stale(now time.Time) bool { return f == nil || now.Sub(f.at) > refreshAfter }

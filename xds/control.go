@@ -1,0 +1,120 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"isogate/envoy/daemon"
+	"isogate/xds/push"
+	"isogate/xds/snapshot"
+)
+
+// control is what a reload changes. Only the start and then the watch use it, one after the other.
+type control struct {
+	file   string
+	config *Config
+	now    func() time.Time
+	server *push.Server
+	expiry *prometheus.GaugeVec
+}
+
+func newExpiry(registry prometheus.Registerer) *prometheus.GaugeVec {
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "isogate_certificate_expiry_timestamp_seconds", Help: "When a TLS server certificate ends, in seconds since 1970.",
+	}, []string{"certificate"})
+	registry.MustRegister(gauge)
+	return gauge
+}
+
+func (c *control) configFiles() []string { return []string{c.file} }
+
+func (c *control) certificateFiles() []string {
+	var files []string
+	for _, pair := range c.config.XDS.Certificates {
+		files = append(files, string(pair.Certificate), string(pair.Key))
+	}
+	return files
+}
+
+// reloadConfig takes the file as it is now. On any error the last good one stays in force, whole.
+func (c *control) reloadConfig() error {
+	next, err := load(c.file)
+	if err != nil {
+		return err
+	}
+	if err := c.config.restartFor(next); err != nil {
+		return err
+	}
+	return c.apply(next)
+}
+
+// restartFor names what a running process cannot change: what it is bound to.
+func (c *Config) restartFor(next *Config) error {
+	switch {
+	case c.Isolated() != next.Isolated():
+		return errors.New("the file is now for the other side: restart xds to serve it")
+	case c.socket() != next.socket():
+		return errors.New("sockets has changed: restart xds, extauthz and the Envoys, since they meet there")
+	case c.XDS.Admin != next.XDS.Admin:
+		return errors.New("xds.admin has changed: restart xds to listen there")
+	}
+	return nil
+}
+
+// rebuild takes the certificates as they are now.
+func (c *control) rebuild() error { return c.apply(c.config) }
+
+func (c *control) apply(config *Config) error {
+	resources, leaves, err := build(config, c.now())
+	if err != nil {
+		return err
+	}
+	if err := c.server.Set(resources); err != nil {
+		return err
+	}
+	c.config = config
+	c.expiry.Reset()
+	for i, leaf := range leaves {
+		c.expiry.WithLabelValues(string(config.XDS.Certificates[i].Certificate)).Set(float64(leaf.NotAfter.Unix()))
+	}
+	return nil
+}
+
+// build reads the certificates and makes the resources of the file's role.
+func build(config *Config, now time.Time) (snapshot.Resources, []*x509.Certificate, error) {
+	if !config.Isolated() {
+		resources, err := snapshot.Edge(*config.Platform, config.Clouds)
+		return resources, nil, err
+	}
+	certificates, err := config.XDS.read()
+	if err != nil {
+		return snapshot.Resources{}, nil, err
+	}
+	leaves, err := snapshot.CheckCertificates(certificates, config.Cloud.Hosts(), now)
+	if err != nil {
+		return snapshot.Resources{}, nil, err
+	}
+	resources, err := snapshot.Ingress(*config.Cloud, certificates)
+	return resources, leaves, err
+}
+
+func (s Section) read() ([]snapshot.Certificate, error) {
+	var out []snapshot.Certificate
+	for _, pair := range s.Certificates {
+		chain, err := os.ReadFile(string(pair.Certificate))
+		if err != nil {
+			return nil, fmt.Errorf("xds: reading a certificate: %w", err)
+		}
+		key, err := daemon.ReadSecret(pair.Key)
+		if err != nil {
+			return nil, fmt.Errorf("xds: %w", err)
+		}
+		out = append(out, snapshot.Certificate{Name: string(pair.Certificate), Chain: chain, Key: key})
+	}
+	return out, nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRoutes(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	cases := []struct {
+		host, path string
+		route      string // as the check is told
+		status     int
+		body       string // its beginning
+	}{
+		{"issues", "/a?b=c", "product issues", 200, `{"Method":"GET","Path":"/a?b=c"`},
+		{"wiki", "/", "product wiki", 200, `{"Method":"GET"`},
+		{"ISSUES", "/", "product issues", 200, `{"Method":"GET"`},
+		{"issues", "/.isogate/enter", "door issues", 200, "door /.isogate/enter"},
+		{"issues", "/x/../.isogate/enter", "door issues", 200, "door /.isogate/enter"},
+		{"issues", "//.isogate//enter", "door issues", 200, "door /.isogate/enter"},
+		{"issues", "/.isogate", "product issues", 200, `{"Method":"GET","Path":"/.isogate"`},
+		{"issues", "/.well-known/uct/jwks.json", "product issues", 200, `{"Method"`},
+		{"auth", "/.isogate/signin", "door auth", 200, "door /.isogate/signin"},
+		{"auth", "/.well-known/uct/jwks.json", "door auth", 200, "door /.well-known/uct/jwks.json"},
+		{"auth", "/.well-known/uct/jwks.json/x", "none auth", 404, `{"type":"about:blank","title":"Not Found"`},
+		{"auth", "/", "none auth", 404, `{"type":"about:blank","title":"Not Found"`},
+		{"other", "/", "nothing", 421, `{"type":"about:blank","title":"Misdirected Request"`},
+		{"other", "/.isogate/enter", "nothing", 421, `{"type":"about:blank"`},
+	}
+	for _, c := range cases {
+		name := c.host + c.path
+		w.check.tell(pass)
+		response := w.get(t, c.host+"."+domain, c.path)
+		if body := read(t, response); response.StatusCode != c.status || !strings.HasPrefix(body, c.body) {
+			t.Errorf("%s: got %d %q", name, response.StatusCode, body)
+		}
+		questions := w.check.questions()
+		if len(questions) != 1 {
+			t.Errorf("%s: the check was asked %d times", name, len(questions))
+			continue
+		}
+		if got := describe(questions[0]); got != c.route {
+			t.Errorf("%s: the check was told %q, want %q", name, got, c.route)
+		}
+		if got := questions[0].GetAttributes().GetTlsSession().GetSni(); !strings.EqualFold(got, c.host+"."+domain) {
+			t.Errorf("%s: the check was told the server name %q", name, got)
+		}
+		if got := questions[0].GetAttributes().GetSource().GetAddress().GetSocketAddress(); got.GetAddress() != "203.0.113.7" || got.GetPortValue() != 4711 {
+			t.Errorf("%s: the check was told the address %v", name, got)
+		}
+	}
+}
+
+// Lesson 1, the part that Envoy does: check and product see one path, or nobody sees any.
+func TestOnePath(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	cases := []struct{ sent, want string }{ // "" is a refusal
+		{"/a/./b/../c", "/a/c"}, {"//a//b", "/a/b"}, {"/a/%2e%2e/b", "/b"}, {`/a\b`, "/a/b"}, {"/a/..;/b", "/b"}, {"/a%20b", "/a%20b"},
+		{"/a%252fb", "/a%252fb"}, {"/a?x=/../b", "/a?x=/../b"}, {"/../../x", "/x"},
+		{"/a%2fb", ""}, {"/a%5Cb", ""}, {"/a%00b", ""}, {"/a#f", ""}, {"a/b", ""}, {"*", ""},
+	}
+	for _, c := range cases {
+		w.check.tell(pass)
+		response := w.get(t, "issues."+domain, c.sent)
+		if c.want == "" {
+			if response.StatusCode < 400 || len(w.check.questions()) != 0 {
+				t.Errorf("%s: got %d and %d questions, want a refusal", c.sent, response.StatusCode, len(w.check.questions()))
+			}
+			continue
+		}
+		product, check := seenBy(t, read(t, response)).Path, w.check.questions()[0].GetAttributes().GetRequest().GetHttp().GetPath()
+		if product != c.want || check != c.want {
+			t.Errorf("%s: the product saw %s and the check %s, want %s", c.sent, product, check, c.want)
+		}
+	}
+}
+
+// Lesson 5: an upgrade passes only where a route allows it. Lesson 24: and it ends within the product's limit.
+func TestUpgrades(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	ask := func(host, path, protocol string) *http.Response {
+		return w.get(t, host+"."+domain, path, "Connection: upgrade", "Upgrade: "+protocol)
+	}
+	for _, c := range []struct{ host, path, protocol string }{
+		{"wiki", "/", "websocket"}, {"issues", "/", "other"}, {"issues", "/.isogate/x", "websocket"}, {"auth", "/", "websocket"}, {"auth", "/.isogate/x", "websocket"},
+	} {
+		if response := ask(c.host, c.path, c.protocol); response.StatusCode != 403 {
+			t.Errorf("%v: got %d, want 403", c, response.StatusCode)
+		}
+	}
+	if w.hits.Load() != 0 {
+		t.Error("a refused upgrade reached a product")
+	}
+	conn := w.dial(t, "issues."+domain)
+	_ = conn.SetDeadline(time.Now().Add(8 * time.Second))
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: issues.%s\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", domain)
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil || response.StatusCode != 101 {
+		t.Fatalf("got %v %v, want 101", response, err)
+	}
+	start := time.Now()
+	_, err = reader.ReadByte()
+	if took := time.Since(start); took > 4*time.Second || took < time.Second || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the stream ended after %s with %v, want 2 s", took, err)
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Logf("ended with %v", err)
+	}
+}
+
+// The request log tells route, product and reason, and nothing personal.
+func TestRequestLog(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	read(t, w.get(t, "issues."+domain, "/personal?q=secret", "User-Agent: somebody"))
+	if err := w.envoy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(w.envoy.LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := ""
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, `"route"`) {
+			entry = line
+		}
+	}
+	t.Log(entry)
+	for _, want := range []string{`"route":"issues"`, `"product":"issues"`, `"code":200`, `"method":"GET"`, `"details":"via_upstream"`} {
+		if !strings.Contains(entry, want) {
+			t.Errorf("the log lacks %s: %s", want, entry)
+		}
+	}
+	for _, personal := range []string{"personal", "secret", "somebody", "203.0.113.7", domain} {
+		if strings.Contains(entry, personal) {
+			t.Errorf("the log holds %q: %s", personal, entry)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package snapshot
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// httpConnectionManager is hardened so that Envoy, the check and the product see one path, one host and no header that a client may not write.
+func (b *builder) httpConnectionManager() *listenerv3.Filter {
+	hcm := &hcmv3.HttpConnectionManager{
+		StatPrefix:     "ingress",
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: routesName, ConfigSource: ads()}},
+		HttpFilters:    b.httpFilters(),
+		AccessLog:      []*accesslogv3.AccessLog{b.requestLog()},
+
+		UseRemoteAddress:              yes, // the address of the PROXY header; x-forwarded-* of clients count nothing
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.strip()},
+		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
+		PreserveExternalRequestId:     false,
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		SchemeHeaderTransformation: &corev3.SchemeHeaderTransformation{ // :scheme of HTTP/2 is the client's word
+			Transformation: &corev3.SchemeHeaderTransformation_SchemeToOverwrite{SchemeToOverwrite: "https"},
+		},
+
+		NormalizePath:                yes,
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
+		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
+
+		UpgradeConfigs:   []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(false)}}, // routes enable it
+		LocalReplyConfig: localReplies(),
+	}
+	bound(hcm)
+	return &listenerv3.Filter{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(hcm)},
+	}
+}
+
+// bound sets the limits on what one connection and one request may take. Routes to products have their own time limits.
+func bound(hcm *hcmv3.HttpConnectionManager) {
+	hcm.MaxRequestHeadersKb = number(32)
+	hcm.RequestHeadersTimeout = seconds(10)
+	hcm.StreamIdleTimeout = seconds(300)
+	hcm.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
+		IdleTimeout:                  seconds(60),
+		MaxHeadersCount:              number(100),
+		MaxStreamDuration:            seconds(3600),
+		HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST, // many backends read x_y as x-y
+	}
+	hcm.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AllowChunkedLength: false, AcceptHttp_10: false}
+	hcm.Http2ProtocolOptions = &corev3.Http2ProtocolOptions{
+		MaxConcurrentStreams:                    number(100),
+		InitialStreamWindowSize:                 number(64 << 10),
+		InitialConnectionWindowSize:             number(1 << 20),
+		AllowConnect:                            true, // WebSocket over HTTP/2 (RFC 8441); plain CONNECT has no route
+		OverrideStreamErrorOnInvalidHttpMessage: yes,
+	}
+}
+
+// clientMayNotSend are prefixes of the request headers that are ours, or Envoy's, or that backends take for the truth about a request's origin,
+// path or method. sec-fetch-* and origin pass: the check reads them.
+var clientMayNotSend = []string{
+	"forwarded", "x-real-ip", "x-user-context", "x-isolated-", "x-isogate", "x-envoy-", "x-forwarded-", "x-original-", "x-rewrite-", "x-http-method",
+	"x-method-override",
+}
+
+// strip removes them before routing and before the check. Envoy then writes its own x-forwarded-for, x-forwarded-proto and x-request-id.
+func (b *builder) strip() *corev3.TypedExtensionConfig {
+	config := &earlyv3.HeaderMutation{}
+	for _, prefix := range clientMayNotSend {
+		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+			RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
+				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix},
+			}},
+		}})
+	}
+	return &corev3.TypedExtensionConfig{Name: "envoy.http.early_header_mutation.header_mutation", TypedConfig: b.any(config)}
+}
+
+func (b *builder) httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: b.any(config)}}
+}
