@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func newIngressWorld(t *testing.T) *ingressWorld {
 	w := &ingressWorld{ca: newAuthority(t), check: &checker{answer: pass}}
 	products := []topology.Product{
 		{ID: "issues", Upstream: backend(t, w.product), WebSockets: true, StreamLimit: daemon.Duration(2 * time.Second)},
-		{ID: "wiki", Upstream: backend(t, w.product)},
+		{ID: "wiki", Upstream: daemon.Address(strings.Replace(string(backend(t, w.product)), "127.0.0.1", "localhost", 1))},
 		{ID: "dead", Upstream: freeAddress(t)},
 	}
 	w.config = &Config{

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -103,15 +104,21 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		http.Error(w, "a note cannot be written as JSON: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("content-type", "application/json")
 	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(value)
+	_, _ = w.Write(append(text, '\n'))
 }
 
-// Unit binds the admin listener.
+// Unit binds the admin listener. No address is an error: net.Listen would take it for every address and any port.
 func (a *Admin) Unit(address Address) (Unit, error) {
+	if address == "" {
+		return Unit{}, errors.New("daemon: the admin listener has no address")
+	}
 	listener, err := net.Listen("tcp", string(address))
 	if err != nil {
 		return Unit{}, fmt.Errorf("daemon: the admin listener: %w", err)

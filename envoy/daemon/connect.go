@@ -19,8 +19,8 @@ type Connect map[string]string
 func (c Connect) Validate(f *Faults) {
 	for name, target := range c {
 		for _, address := range []string{name, target} {
-			if _, _, err := net.SplitHostPort(address); err != nil {
-				f.Add("", "%q must be host:port", address)
+			if fault := addressFault(address); fault != "" {
+				f.Add("", "%q %s", address, fault)
 			}
 		}
 	}
@@ -56,8 +56,11 @@ func (c Connect) Client(roots *x509.CertPool) *http.Client {
 // Roots are the certificates to trust: those of the system, and those of a PEM file where one is given.
 func Roots(file Path) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
-	if err != nil || file == "" {
-		return pool, err
+	if err != nil {
+		return nil, fmt.Errorf("daemon: reading the system's roots: %w", err)
+	}
+	if file == "" {
+		return pool, nil
 	}
 	raw, err := os.ReadFile(string(file))
 	if err != nil {

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // A Fault is one thing that is wrong with a file: where it is and what to change.
@@ -19,7 +21,7 @@ type FileError struct {
 	Faults []Fault
 }
 
-// Error has one line for each fault: file:line: path: text.
+// Error has one line for each fault: file:line: path: text. What a file holds cannot end a line or colour a terminal.
 func (e *FileError) Error() string {
 	lines := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
@@ -30,9 +32,16 @@ func (e *FileError) Error() string {
 		if f.Path != "" {
 			at += ": " + f.Path
 		}
-		lines[i] = at + ": " + f.Text
+		lines[i] = strings.Map(printable, at+": "+f.Text)
 	}
 	return strings.Join(lines, "\n")
+}
+
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // Faults collects what Validate methods find. In names the place, so that a method needs to know only its own keys.
@@ -51,13 +60,17 @@ func (f *Faults) In(format string, args ...any) *Faults {
 
 // Add notes a fault at a key below this place; the key "" is the place itself.
 func (f *Faults) Add(key, format string, args ...any) {
-	*f.found = append(*f.found, Fault{Path: join(f.prefix, key), Text: fmt.Sprintf(format, args...)})
+	f.put(Fault{Path: join(f.prefix, key), Text: fmt.Sprintf(format, args...)})
 }
 
-// All returns what was found, in the order of the file's lines.
+func (f *Faults) put(fault Fault) { *f.found = append(*f.found, fault) }
+
+// All returns what was found, in the order of the file's lines; within a line by path, so that a file gives the same text every time.
 func (f *Faults) All() []Fault {
 	all := *f.found
-	sort.SliceStable(all, func(i, j int) bool { return all[i].Line < all[j].Line })
+	slices.SortStableFunc(all, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
+	})
 	return all
 }
 

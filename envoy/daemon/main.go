@@ -71,8 +71,6 @@ func serve[C any](ctx context.Context, p *Process, config C, start func(context.
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, p.Admin.Drain)
-	defer stop()
 	p.Log.Info("started", "config", p.File)
-	return RunUnits(ctx, p.Log, units...)
+	return runUnits(ctx, p.Log, p.Admin.Drain, units)
 }

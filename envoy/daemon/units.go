@@ -21,18 +21,23 @@ type Unit struct {
 // RunUnits runs all units until the context ends or one of them returns, then ends them in the opposite order, each before the next:
 // what stands early in the list (a store) outlives what stands late (a server that uses it). It returns the first error.
 func RunUnits(ctx context.Context, log *slog.Logger, units ...Unit) error {
-	type ending struct {
+	return runUnits(ctx, log, func() {}, units)
+}
+
+// runUnits calls ending before it asks the first unit to end, whatever the cause.
+func runUnits(ctx context.Context, log *slog.Logger, ending func(), units []Unit) error {
+	type result struct {
 		unit Unit
 		err  error
 	}
-	ended := make(chan ending, len(units))
+	ended := make(chan result, len(units))
 	running := make([]func() bool, 0, len(units))
 	for _, u := range units {
 		unitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			ended <- ending{u, u.Run(unitCtx)}
+			ended <- result{u, u.Run(unitCtx)}
 		}()
 		running = append(running, func() bool { cancel(); return within(drainTime, done) })
 	}
@@ -42,6 +47,7 @@ func RunUnits(ctx context.Context, log *slog.Logger, units ...Unit) error {
 	case e := <-ended:
 		first = fmt.Errorf("%s: %w", e.unit.Name, errors.Join(e.err, errEnded(e.err)))
 	}
+	ending()
 	for i := len(units) - 1; i >= 0; i-- {
 		if !running[i]() {
 			log.Error("unit did not end in time", "unit", units[i].Name, "after", drainTime)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -43,15 +44,23 @@ type Address string
 
 // UnmarshalYAML wants host:port with a port from 1 to 65535.
 func (a *Address) UnmarshalYAML(node *yaml.Node) error {
-	_, port, err := net.SplitHostPort(node.Value)
-	if err != nil {
-		return typeError(node, "must be host:port, such as 127.0.0.1:8443")
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return typeError(node, "must end in a port from 1 to 65535")
+	if fault := addressFault(node.Value); fault != "" {
+		return typeError(node, fault)
 	}
 	*a = Address(node.Value)
 	return nil
+}
+
+// addressFault says what keeps a text from being an address, or nothing.
+func addressFault(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/@?#\\", r) }) {
+		return "must be host:port, such as 127.0.0.1:8443"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 { // unlike Atoi it takes no sign
+		return "must end in a port from 1 to 65535"
+	}
+	return ""
 }
 
 // Split gives the two halves of an address that was read from a file.
@@ -61,15 +70,19 @@ func (a Address) Split() (host string, port int) {
 	return host, port
 }
 
+// typeError never quotes the value: it may be a secret in the wrong place. The column leads typeFault to the node.
 func typeError(node *yaml.Node, text string) error {
-	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", node.Line, text)}}
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: column %d: %s", node.Line, node.Column, text)}}
 }
 
 // Path is a file or folder. Load makes it absolute: relative ones start at the folder of the file that names them.
 type Path string
 
-// resolvePaths joins every relative Path below a value with a folder.
+// resolvePaths joins every relative Path below a value with a folder. A part that another daemon reads has none, and may hold itself.
 func resolvePaths(v reflect.Value, dir string) {
+	if v.Type() == reflect.TypeFor[yaml.Node]() {
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
@@ -81,9 +94,16 @@ func resolvePaths(v reflect.Value, dir string) {
 				resolvePaths(v.Field(i), dir)
 			}
 		}
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			resolvePaths(v.Index(i), dir)
+		}
+	case reflect.Map: // whose values cannot be set in place
+		for _, key := range v.MapKeys() {
+			value := reflect.New(v.Type().Elem()).Elem()
+			value.Set(v.MapIndex(key))
+			resolvePaths(value, dir)
+			v.SetMapIndex(key, value)
 		}
 	case reflect.String:
 		if v.Type() == reflect.TypeFor[Path]() && v.CanSet() && v.Len() > 0 && !filepath.IsAbs(v.String()) {
@@ -92,8 +112,9 @@ func resolvePaths(v reflect.Value, dir string) {
 	}
 }
 
-// Secret holds bytes that never appear in a log line, an error or a dump: every way of printing it says [redacted].
-type Secret struct{ value []byte }
+// Secret holds bytes that never appear in a log line, an error or a dump: every way of printing it says [redacted]. Where fmt cannot ask it,
+// in an unexported field or for the verb p, it walks the value by reflection and finds the address of a function instead of the bytes.
+type Secret struct{ reveal func() []byte }
 
 const redacted = "[redacted]"
 
@@ -103,15 +124,23 @@ func ReadSecret(file Path) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("daemon: reading a secret: %w", err)
 	}
-	value := bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
+	value, ended := bytes.CutSuffix(raw, []byte("\n"))
+	if ended {
+		value = bytes.TrimSuffix(value, []byte("\r"))
+	}
 	if len(value) == 0 {
 		return Secret{}, fmt.Errorf("daemon: the secret file %s is empty", file)
 	}
-	return Secret{value: value}, nil
+	return Secret{reveal: func() []byte { return value }}, nil
 }
 
-// Reveal gives the bytes to the one place that needs them.
-func (s Secret) Reveal() []byte { return s.value }
+// Reveal gives the bytes to the one place that needs them; nil for the zero Secret.
+func (s Secret) Reveal() []byte {
+	if s.reveal == nil {
+		return nil
+	}
+	return s.reveal()
+}
 
 // String says [redacted].
 func (Secret) String() string { return redacted }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -22,12 +23,15 @@ type Reload struct {
 	Do    func() error
 }
 
-// Watch runs reloads when their files change, and has each result reported by Admin.Reloaded.
+// Watch runs reloads when their files have changed and then stood still for one look, and has each result reported by Admin.Reloaded. A
+// file or folder that is still being written may parse, with half of its rules gone. What counts as unchanged is what stood there at the
+// call of Watch: call it before the files are read.
 func Watch(log *slog.Logger, admin *Admin, reloads ...Reload) Unit {
-	seen := make([]string, len(reloads))
+	done := make([]string, len(reloads))
 	for i, r := range reloads {
-		seen[i] = fingerprint(r.Files())
+		done[i] = fingerprint(r.Files())
 	}
+	last := slices.Clone(done)
 	return Unit{Name: "watch", Run: func(ctx context.Context) error {
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
@@ -38,16 +42,19 @@ func Watch(log *slog.Logger, admin *Admin, reloads ...Reload) Unit {
 			case <-tick.C:
 			}
 			for i, r := range reloads {
-				if now := fingerprint(r.Files()); now != seen[i] {
-					seen[i] = now
+				now := fingerprint(r.Files())
+				if now == last[i] && now != done[i] {
+					done[i] = now
 					admin.Reloaded(log, r.What, r.Do())
 				}
+				last[i] = now
 			}
 		}
 	}}
 }
 
-// fingerprint changes whenever one of the files, or a file directly inside one of the folders, may hold something else.
+// fingerprint changes whenever one of the files, or a file directly inside one of the folders, may hold something else, or may have become
+// readable.
 func fingerprint(paths []string) string {
 	hash := sha256.New()
 	note := func(path string) os.FileInfo {
@@ -56,11 +63,12 @@ func fingerprint(paths []string) string {
 			fmt.Fprintf(hash, "%q absent\n", path)
 			return nil
 		}
-		inode := uint64(0)
+		var inode uint64
+		var user, group uint32
 		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			inode = sys.Ino
+			inode, user, group = sys.Ino, sys.Uid, sys.Gid
 		}
-		fmt.Fprintf(hash, "%q %d %d %d\n", path, info.Size(), info.ModTime().UnixNano(), inode)
+		fmt.Fprintf(hash, "%q %d %d %d %s %d %d\n", path, info.Size(), info.ModTime().UnixNano(), inode, info.Mode(), user, group)
 		return info
 	}
 	for _, path := range paths {

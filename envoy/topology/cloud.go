@@ -128,16 +128,31 @@ func (c Cloud) validateProducts(f *daemon.Faults) {
 	for i, p := range c.Products {
 		at, host := f.In("products[%d]", i), c.HostOf(p)
 		p.validate(at)
-		if ids[p.ID] {
+		if p.ID != "" && ids[p.ID] {
 			at.Add("id", "%q names another product already", p.ID)
 		}
+		ids[p.ID] = true
+		if !IsHostName(c.Domain) || p.Host == "" && !name.MatchString(p.ID) {
+			continue // what the host is made of has its fault already
+		}
 		if hosts[host] {
-			at.Add("host", "%s belongs to another product or is the auth host", host)
+			at.Add("host", "%q belongs to another product or is the auth host", host)
 		}
 		if !hostBelow(host, c.Domain) {
-			at.Add("host", "%s must stand directly below %s", host, c.Domain)
+			at.Add("host", "%q must stand directly below %s", host, c.Domain)
 		}
-		ids[p.ID], hosts[host] = true, true
+		hosts[host] = true
+	}
+}
+
+// validateTarget wants an address to connect to, so with a host.
+func validateTarget(f *daemon.Faults, key, whose string, address daemon.Address) {
+	host, _ := address.Split()
+	switch {
+	case address == "":
+		f.Add(key, "is required: host:port %s", whose)
+	case host == "":
+		f.Add(key, "needs a host before the port: it is connected to, not listened on")
 	}
 }
 
@@ -145,9 +160,7 @@ func (p Product) validate(f *daemon.Faults) {
 	if !name.MatchString(p.ID) {
 		f.Add("id", "must be 1 to 32 characters of a-z, 0-9 and -, starting with a letter")
 	}
-	if p.Upstream == "" {
-		f.Add("upstream", "is required: host:port of the product")
-	}
+	validateTarget(f, "upstream", "of the product", p.Upstream)
 	for i, claim := range p.Claims {
 		if !slices.Contains(PersonalClaims, claim) {
 			f.Add(fmt.Sprintf("claims[%d]", i), "must be one of %v", PersonalClaims)

@@ -1,8 +1,8 @@
 package topology
 
 import (
-	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -23,7 +23,8 @@ var (
 
 func opaqueID(s string) bool { return opaque.MatchString(s) }
 
-// IsHostName accepts a lower-case DNS name of at least two labels (RFC 1123 section 2.1).
+// IsHostName accepts a lower-case DNS name of at least two labels, the last of which starts with a letter: an IPv4 address is no name (RFC
+// 1123 section 2.1).
 func IsHostName(s string) bool {
 	labels := strings.Split(s, ".")
 	for _, l := range labels {
@@ -31,17 +32,21 @@ func IsHostName(s string) bool {
 			return false
 		}
 	}
-	return len(labels) >= 2 && len(s) <= 253
+	top := labels[len(labels)-1]
+	return len(labels) >= 2 && len(s) <= 253 && top[0] >= 'a'
 }
 
 // hostBelow is true for one more label than the domain: what a certificate for *.domain covers (RFC 6125 section 6.4.3).
 func hostBelow(host, domain string) bool {
 	first, rest, ok := strings.Cut(host, ".")
-	return ok && rest == domain && label.MatchString(first)
+	return ok && rest == domain && label.MatchString(first) && len(host) <= 253
 }
 
-// isOrigin accepts the serialisation of an https origin (RFC 6454 section 6.2).
+// isOrigin accepts an https origin as browsers write it, so without the default port (RFC 6454 section 6.2): any other text would never be
+// equal to an Origin header.
 func isOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && IsHostName(u.Hostname()) && s == "https://"+u.Host
+	rest, https := strings.CutPrefix(s, "https://")
+	host, port, given := strings.Cut(rest, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	return https && IsHostName(host) && (!given || err == nil && n > 0 && n != 443 && port == strconv.FormatUint(n, 10))
 }

@@ -53,10 +53,8 @@ func validateDirectory(clouds []Directory, faults *daemon.Faults) {
 		if !IsHostName(c.Domain) {
 			f.Add("domain", "must be a lower-case domain name, such as acme.example")
 		}
-		if c.Ingress == "" {
-			f.Add("ingress", "is required: host:port of the cloud's ingress")
-		}
-		if ids[c.ID] || domains[c.Domain] {
+		validateTarget(f, "ingress", "of the cloud's ingress", c.Ingress)
+		if c.ID != "" && ids[c.ID] || c.Domain != "" && domains[c.Domain] {
 			f.Add("", "names an id or a domain that another entry has")
 		}
 		ids[c.ID], domains[c.Domain] = true, true

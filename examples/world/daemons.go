@@ -161,13 +161,20 @@ func (w *World) tail(name string) []byte {
 }
 
 func (w *World) startEnvoys(ctx context.Context) error {
-	binary, err := run.Find(ctx, filepath.Join(w.Root, ".cache"), w.Progress)
+	cache, err := run.CacheDir()
+	if err != nil {
+		return err
+	}
+	binary, err := run.Find(ctx, cache, w.Progress)
 	if err != nil {
 		return err
 	}
 	for _, role := range roles {
 		part := w.part("envoy-"+string(role), func(ctx context.Context) (process, error) { return w.startEnvoy(ctx, binary, role) })
 		if err := part.Start(ctx); err != nil {
+			return err
+		}
+		if err := part.running.(*run.Envoy).WaitLive(ctx); err != nil {
 			return err
 		}
 	}

@@ -3,9 +3,15 @@ package world
 import (
 	"context"
 	"fmt"
+	"maps"
+	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
+
+	"isogate/envoy/daemon"
+	"isogate/envoy/run"
 )
 
 // shared is the world in which the end-to-end tests run, one after the other: a test that breaks something mends it before it ends.
@@ -67,8 +73,32 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// status is the status of a request that a script makes.
+// status is the status of a request that a script makes, 0 where the connection fails.
 func status(t *testing.T, b *Browser, address string) int {
 	t.Helper()
-	return must(t)(b.Do("GET", address, Fetch, nil, "")).Status
+	a, err := b.Do("GET", address, Fetch, nil, "")
+	if err != nil {
+		t.Log(err)
+		return 0
+	}
+	return a.Status
+}
+
+// envoyAdmin asks an Envoy of the world.
+func (w *World) envoyAdmin(role, path string) ([]byte, error) {
+	envoy := w.Parts["envoy-"+role]
+	envoy.mu.Lock()
+	defer envoy.mu.Unlock()
+	return envoy.running.(*run.Envoy).Admin(context.Background(), "GET", path)
+}
+
+// browserFor is a browser that also finds a host which the world does not have from its start.
+func (w *World) browserFor(name string) *Browser {
+	b := w.Browser()
+	connect := daemon.Connect(maps.Clone(w.Connect()))
+	connect[net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge))] = w.Edge()
+	client := connect.Client(w.CA.Pool())
+	client.Jar = b.jar
+	b.client = client
+	return b
 }

@@ -52,8 +52,8 @@ type World struct {
 const Domain = "acme.localhost"
 
 // Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
-func Start(ctx context.Context, o Options) (w *World, err error) {
-	w = &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, Users: demoUsers()}
+func Start(ctx context.Context, o Options) (_ *World, err error) {
+	w := &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, Users: demoUsers()}
 	defer func() {
 		if err != nil {
 			w.Close()

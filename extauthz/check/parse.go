@@ -16,8 +16,11 @@ const metadataNamespace = "isogate"
 // methods are those that may reach a product. TRACE would show a page's script the cookies that it must not read, and CONNECT has no path.
 var methods = map[string]bool{"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true}
 
+// errRawHeaders means that Envoy is set up wrongly; the client did nothing wrong.
+var errRawHeaders = errors.New("check: Envoy must send raw headers (encode_raw_headers)")
+
 // Parse reads Envoy's question. An error means that the request must be refused as malformed: absent parts, a path with two readings, a
-// header that is not UTF-8.
+// header that is not UTF-8 or holds a control character (RFC 9110 section 5.5).
 func Parse(in *auth.CheckRequest) (Request, error) {
 	attributes := in.GetAttributes()
 	http := attributes.GetRequest().GetHttp()
@@ -55,7 +58,7 @@ func Parse(in *auth.CheckRequest) (Request, error) {
 // encode_raw_headers sends, hides both and is refused.
 func headerOf(http *auth.AttributeContext_HttpRequest) (Header, error) {
 	if http.GetHeaderMap() == nil {
-		return nil, errors.New("check: Envoy must send raw headers (encode_raw_headers)")
+		return nil, errRawHeaders
 	}
 	header := make(Header, len(http.GetHeaderMap().GetHeaders()))
 	for _, line := range http.GetHeaderMap().GetHeaders() {
@@ -63,8 +66,8 @@ func headerOf(http *auth.AttributeContext_HttpRequest) (Header, error) {
 		if raw := line.GetRawValue(); raw != nil {
 			value = string(raw)
 		}
-		if !utf8.ValidString(value) {
-			return nil, fmt.Errorf("check: the header %q is not UTF-8", line.GetKey())
+		if !utf8.ValidString(value) || strings.ContainsFunc(value, isControl) {
+			return nil, fmt.Errorf("check: the header %q is not UTF-8 or holds a control character", line.GetKey())
 		}
 		name := strings.ToLower(line.GetKey())
 		header[name] = append(header[name], value)
@@ -72,14 +75,28 @@ func headerOf(http *auth.AttributeContext_HttpRequest) (Header, error) {
 	return header, nil
 }
 
-// hostOf is the host without its port, lower-case and without a trailing dot.
+// isControl finds what no header value may hold (RFC 9110 section 5.5); Envoy would take such a cookie from a client and refuse it from us.
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// hostOf is the host without its port, lower-case and without a trailing dot. Only names are served, so only their characters pass: nothing
+// that one reader folds, decodes or cuts and another does not.
 func hostOf(authority string) (string, error) {
-	host, _, _ := strings.Cut(authority, ":")
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "" || strings.ContainsAny(host, ",@/\\ \t") {
-		return "", errors.New("check: no usable host")
+	host, port, hasPort := strings.Cut(authority, ":")
+	if host = strings.TrimSuffix(host, "."); host == "" || strings.ContainsFunc(host, notInHost) {
+		return "", errHost
 	}
-	return host, nil
+	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, notDigit)) {
+		return "", errHost
+	}
+	return strings.ToLower(host), nil
+}
+
+var errHost = errors.New("check: no usable host")
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
+
+func notInHost(r rune) bool {
+	return notDigit(r) && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '.'
 }
 
 func addressOf(source *auth.AttributeContext_Peer) netip.Addr {

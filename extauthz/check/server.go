@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,11 +46,11 @@ func (s *Server) Register(on grpc.ServiceRegistrar) { auth.RegisterAuthorization
 // Check answers Envoy. It never returns an error: what goes wrong is our own 503.
 func (s *Server) Check(ctx context.Context, in *auth.CheckRequest) (*auth.CheckResponse, error) {
 	began := time.Now()
-	verdict := s.decide(ctx, in)
+	verdict := sound(s.decide(ctx, in))
 	answer := Encode(verdict)
 	reason := answer.GetDynamicMetadata().GetFields()["reason"].GetStringValue()
 	s.seconds.WithLabelValues(reason).Observe(time.Since(began).Seconds())
-	if verdict.Cause != nil {
+	if verdict.Cause != nil && !errors.Is(verdict.Cause, context.Canceled) { // the client left: nobody waits, and anybody could fill the log
 		s.log.ErrorContext(ctx, "a check failed", "reason", reason, "cause", verdict.Cause.Error())
 	}
 	return answer, nil
@@ -63,6 +64,9 @@ func (s *Server) decide(ctx context.Context, in *auth.CheckRequest) (v Verdict) 
 		}
 	}()
 	request, err := Parse(in)
+	if errors.Is(err, errRawHeaders) {
+		return Verdict{Reason: Unavailable, Cause: err}
+	}
 	if err != nil {
 		return Deny(http.StatusBadRequest, BadRequest, false, "")
 	}

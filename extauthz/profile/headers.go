@@ -7,11 +7,23 @@ import "strings"
 var ownPrefixes = []string{"x-user-context", "x-isolated-", "x-isogate"}
 
 func ownHeader(name string) bool {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	name = strings.Map(fold, name)
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
 	return false
+}
+
+// fold makes one character of all that some gateway interface turns into the underscore of an environment variable (RFC 3875 section 4.1.18
+// names the hyphen; others take every character that is no letter or digit), and one case of both.
+func fold(r rune) rune {
+	switch {
+	case 'A' <= r && r <= 'Z':
+		return r | 0x20
+	case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+		return r
+	}
+	return '-'
 }

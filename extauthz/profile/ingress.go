@@ -76,7 +76,7 @@ func (in *Ingress) own(r check.Request) check.Verdict {
 	case at < 0:
 		return check.Deny(http.StatusNotFound, check.NotFound, isNavigation(r), "")
 	case !slices.Contains(ownEndpoints[at].methods, r.Method):
-		return check.Deny(http.StatusMethodNotAllowed, check.Method, isNavigation(r), "")
+		return notAllowed(r, ownEndpoints[at].methods)
 	case r.Route.Door == "":
 		return failed(r, check.Skew, nil)
 	case ownEndpoints[at].mode == optional && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
@@ -159,8 +159,14 @@ func (in *Ingress) claims(s session.Session, p topology.Product) usercontext.Cla
 	return c
 }
 
+// placeholderID is as long as a session's id, which does not exist yet when Fits is asked.
+const placeholderID = "0123456789abcdefghijkl"
+
 // Fits tells whether the tokens that a person would need can be made: it is asked at sign-in, so that no request fails later.
 func (in *Ingress) Fits(s session.Session) error {
+	if s.ID == "" {
+		s.ID = placeholderID
+	}
 	for _, p := range in.products {
 		if err := in.minter.Fits(in.claims(s, p)); err != nil {
 			return err

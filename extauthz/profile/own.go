@@ -1,6 +1,10 @@
 package profile
 
 import (
+	"net/http"
+	"strings"
+
+	"isogate/extauthz/check"
 	"isogate/extauthz/signin"
 	"isogate/extauthz/usercontext"
 )
@@ -29,4 +33,11 @@ var ownEndpoints = []own{
 	{[]string{"GET"}, signin.PathEnter, false, none},
 	{[]string{"GET", "POST"}, signin.PathLogout, false, optional},
 	{[]string{"GET", "HEAD"}, usercontext.JWKSPath, true, none},
+}
+
+// notAllowed names the methods that would do, as RFC 9110 section 15.5.6 demands of a 405.
+func notAllowed(r check.Request, methods []string) check.Verdict {
+	v := check.Deny(http.StatusMethodNotAllowed, check.Method, isNavigation(r), "")
+	v.Answer = v.Answer.With("allow", strings.Join(methods, ", "))
+	return v
 }

@@ -36,6 +36,12 @@ type Cookies struct {
 // FlowCookie proves that a sign-in comes back to the browser that began it.
 type FlowCookie struct{ Name, Secret string }
 
+// Format says [redacted] for every verb.
+func (FlowCookie) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText says [redacted], in JSON and in logs.
+func (FlowCookie) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
 // ParseCookies reads every line of a cookie header.
 func ParseCookies(lines []string) (Cookies, error) {
 	var c Cookies
@@ -81,7 +87,7 @@ func (c *Cookies) take(name, value string) {
 // NewFlowCookie makes the proof of a sign-in that begins now. Its name holds the time, so that names sort by age, and is unique even when
 // twenty tabs start at once.
 func NewFlowCookie(now time.Time) FlowCookie {
-	return FlowCookie{Name: fmt.Sprintf("%s%011x%s", flowPrefix, now.UnixMilli(), random(3)), Secret: random(16)}
+	return FlowCookie{Name: fmt.Sprintf("%s%011x%s", flowPrefix, now.UnixMilli(), random(6)), Secret: random(16)}
 }
 
 const attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax"

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ type Stored struct {
 	renewing sync.Mutex // a renewal reads and writes a record: an end between the two must not be undone
 
 	mu     sync.Mutex
-	active map[string]activity // not yet written, by session id; bounded by the living sessions seen within flushEvery
+	active map[string]activity // not known to be written, by session id; bounded by the living sessions seen within flushEvery
 }
 
 type activity struct{ at, until time.Time }
@@ -55,12 +56,13 @@ func NewStored(records Records, now func() time.Time) *Stored {
 
 // Open begins a session for a person who has just signed in.
 func (s *Stored) Open(ctx context.Context, who Identity, l Limits) (Session, error) {
-	opened := Session{ID: random(16), Identity: who, SignedIn: s.now(), Active: s.now()}
+	now := s.now().UTC()
+	opened := Session{ID: random(16), Identity: who, SignedIn: now, Active: now}
 	return opened, s.write(ctx, opened, l)
 }
 
 // Renew puts a fresh sign-in of the same person into a living session, in place: what hangs on the session stays. It returns ErrNone
-// where the session has ended in the meantime.
+// where the session has ended in the meantime, by its limits too: what hung on it must not come back to life.
 func (s *Stored) Renew(ctx context.Context, id string, who Identity, l Limits) (Session, error) {
 	s.renewing.Lock()
 	defer s.renewing.Unlock()
@@ -71,7 +73,11 @@ func (s *Stored) Renew(ctx context.Context, id string, who Identity, l Limits) (
 	if old.User != who.User {
 		return Session{}, fmt.Errorf("session: renewing: the session is another person's")
 	}
-	renewed := Session{ID: id, Identity: who, SignedIn: s.now(), Active: s.now()}
+	now := s.now().UTC()
+	if !now.Before(old.Expiry(l)) {
+		return Session{}, ErrNone
+	}
+	renewed := Session{ID: id, Identity: who, SignedIn: now, Active: now}
 	return renewed, s.write(ctx, renewed, l)
 }
 
@@ -81,9 +87,13 @@ func (s *Stored) write(ctx context.Context, session Session, l Limits) error {
 		return fmt.Errorf("session: %w", err)
 	}
 	until := session.SignedIn.Add(l.Absolute + keep)
-	return s.records.Put(ctx,
+	err = s.records.Put(ctx,
 		kv.Item{Key: "s/" + session.ID, Value: record, Expires: until},
 		kv.Item{Key: "a/" + session.ID, Value: millis(session.Active), Expires: until})
+	if err != nil {
+		return fmt.Errorf("session: writing a record: %w", err)
+	}
+	return nil
 }
 
 // Handle opens a handle to a session for one host. It works until its session ends or it is dropped.
@@ -93,7 +103,11 @@ func (s *Stored) Handle(ctx context.Context, session Session, host string, l Lim
 	if err != nil {
 		return "", fmt.Errorf("session: %w", err)
 	}
-	return h, s.records.Put(ctx, kv.Item{Key: handleKey(h), Value: value, Expires: session.SignedIn.Add(l.Absolute + keep)})
+	item := kv.Item{Key: handleKey(h), Value: value, Expires: session.SignedIn.Add(l.Absolute + keep)}
+	if err := s.records.Put(ctx, item); err != nil {
+		return "", fmt.Errorf("session: writing a handle: %w", err)
+	}
+	return h, nil
 }
 
 // Living finds the session that a host's handle names, if it lives under the limits of this moment, else ErrNone. It is no activity.
@@ -170,19 +184,22 @@ func (s *Stored) End(ctx context.Context, id string) error {
 	return nil
 }
 
-// Drop makes one handle worthless; its session goes on.
+// Drop makes one handle worthless; its session goes on. What is no handle of ours is worthless already.
 func (s *Stored) Drop(ctx context.Context, h Handle) error {
+	if !h.well() {
+		return nil
+	}
 	if _, err := s.records.Take(ctx, handleKey(h)); err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return fmt.Errorf("session: dropping a handle: %w", err)
 	}
 	return nil
 }
 
-// Flush writes the activity that is still in memory.
+// Flush writes the activity that is still in memory. It stays there until it is written, so that no reader in between takes an active session
+// for an idle one, and a flush that fails is made up for by the next.
 func (s *Stored) Flush(ctx context.Context) error {
 	s.mu.Lock()
-	pending := s.active
-	s.active = map[string]activity{}
+	pending := maps.Clone(s.active)
 	s.mu.Unlock()
 	items := make([]kv.Item, 0, len(pending))
 	for id, a := range pending {
@@ -192,19 +209,19 @@ func (s *Stored) Flush(ctx context.Context) error {
 		return nil
 	}
 	if err := s.records.Put(ctx, items...); err != nil {
-		s.restore(pending)
 		return fmt.Errorf("session: writing activity: %w", err)
 	}
+	s.forget(pending)
 	return nil
 }
 
-// restore keeps what could not be written for the next flush.
-func (s *Stored) restore(pending map[string]activity) {
+// forget lets go of what was written, unless there was more activity since.
+func (s *Stored) forget(written map[string]activity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, a := range pending {
-		if a.at.After(s.active[id].at) {
-			s.active[id] = a
+	for id, a := range written {
+		if s.active[id] == a {
+			delete(s.active, id)
 		}
 	}
 }

@@ -8,6 +8,9 @@ import (
 
 type contextKey struct{}
 
+// challenge is what RFC 9110 section 15.5.2 demands of a 401. No client can answer it: the token comes from Envoy alone.
+const challenge = "Isogate"
+
 // Middleware lets only requests with a valid token reach the next handler, which finds the claims with From. A missing, repeated or
 // invalid token is answered with 401, and keys that cannot be had with 503; the cause is told to nobody.
 //
@@ -21,6 +24,7 @@ func (v Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		values := r.Header.Values(Header)
 		if len(values) != 1 {
+			w.Header().Set("www-authenticate", challenge)
 			http.Error(w, "exactly one "+Header+" header is required", http.StatusUnauthorized)
 			return
 		}
@@ -29,6 +33,7 @@ func (v Verifier) Middleware(next http.Handler) http.Handler {
 		case errors.Is(err, ErrUnavailable):
 			http.Error(w, "the user context cannot be verified at the moment", http.StatusServiceUnavailable)
 		case err != nil:
+			w.Header().Set("www-authenticate", challenge)
 			http.Error(w, "the user context is not valid", http.StatusUnauthorized)
 		default:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, claims)))

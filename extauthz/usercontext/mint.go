@@ -45,6 +45,7 @@ func NewMinter(signer Signer, now func() time.Time) *Minter {
 // Mint gives a token for the key. The claims function is asked only when a new one is made; iat, exp and jti are set here. A token over
 // MaxSize is an error.
 func (m *Minter) Mint(key Key, claims func() Claims) (string, error) {
+	key.SignedIn = key.SignedIn.Round(0).UTC() // times that are equal must be one key, whatever zone a store gave them
 	if token, ok := m.find(key); ok {
 		return token, nil
 	}

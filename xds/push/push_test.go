@@ -68,6 +68,7 @@ func serve(t *testing.T, initial *snapshot.Resources) *fixture {
 	t.Helper()
 	f := &fixture{metrics: prometheus.NewRegistry(), log: new(logBuffer)}
 	f.server = NewServer(topology.Edge, slog.New(slog.NewJSONHandler(f.log, nil)), NewMetrics(f.metrics))
+	f.server.settleTime, f.server.lingerTime = 500*time.Millisecond, 20*time.Millisecond
 	if initial != nil {
 		if err := f.server.Set(*initial); err != nil {
 			t.Fatal(err)
@@ -106,10 +107,7 @@ type client struct {
 	stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 }
 
-func (f *fixture) connect(t *testing.T, node string) *client { return f.connectWith(t, node, nil) }
-
-// connectWith connects a node that has clusters already, by name and version.
-func (f *fixture) connectWith(t *testing.T, node string, has map[string]string) *client {
+func (f *fixture) connect(t *testing.T, node string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -118,7 +116,7 @@ func (f *fixture) connectWith(t *testing.T, node string, has map[string]string) 
 		t.Fatal(err)
 	}
 	c := &client{t, stream}
-	c.send(&discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: node}, TypeUrl: resource.ClusterType, InitialResourceVersions: has})
+	c.send(&discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: node}, TypeUrl: resource.ClusterType})
 	return c
 }
 

@@ -29,9 +29,8 @@ type record struct {
 
 // stream is one open ADS stream.
 type stream struct {
-	node    string // as the client says; for people only
-	types   map[string]*sent
-	restart context.CancelFunc
+	node  string // as the client says; for people only
+	types map[string]*sent
 }
 
 // sent is the latest exchange of one resource type. Its zero value was asked for and not answered yet.
@@ -57,13 +56,13 @@ func (r *record) serve(version string) {
 }
 
 // OnDeltaStreamOpen admits a stream.
-func (r *record) OnDeltaStreamOpen(ctx context.Context, id int64, _ string) error {
+func (r *record) OnDeltaStreamOpen(_ context.Context, id int64, _ string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.streams) >= maxStreams {
 		return status.Error(codes.ResourceExhausted, "too many streams")
 	}
-	r.streams[id] = &stream{types: map[string]*sent{}, restart: restartOf(ctx)}
+	r.streams[id] = &stream{types: map[string]*sent{}}
 	r.metrics.streams.WithLabelValues(string(r.role)).Set(float64(len(r.streams)))
 	return nil
 }
@@ -79,6 +78,12 @@ func (r *record) OnDeltaStreamClosed(id int64, _ *corev3.Node) {
 		r.metrics.forget(r.role, closed.node)
 	}
 	r.notify()
+}
+
+func (r *record) anybody() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.streams) > 0
 }
 
 func (r *record) connected(node string) bool {
@@ -158,12 +163,12 @@ func (r *record) notify() {
 
 var errRefused = errors.New("push: refused")
 
-// settle waits until every open stream that subscribes to these types has answered a version, those nodes that were made to connect again
-// included. It returns errRefused if one refused, or the context's error. Nobody connected: it returns at once.
-func (r *record) settle(ctx context.Context, version string, urls []string, returning map[string]bool) error {
+// settle waits until every open stream that subscribes to these types has answered a version. It returns errRefused if one refused, or the
+// context's error. Nobody connected: it returns at once.
+func (r *record) settle(ctx context.Context, version string, urls []string) error {
 	for {
 		r.mu.Lock()
-		settled, err := r.settled(version, urls, returning)
+		settled, err := r.settled(version, urls)
 		changed := r.changed
 		r.mu.Unlock()
 		if settled || err != nil {
@@ -177,17 +182,13 @@ func (r *record) settle(ctx context.Context, version string, urls []string, retu
 	}
 }
 
-func (r *record) settled(version string, urls []string, returning map[string]bool) (bool, error) {
+func (r *record) settled(version string, urls []string) (bool, error) {
 	all := true
-	for node := range returning {
-		all = all && r.connected(node)
-	}
 	for _, s := range r.streams {
 		for _, url := range urls {
 			exchange, subscribed := s.types[typeNames[url]]
 			switch {
 			case !subscribed:
-				all = all && !returning[s.node] // it will
 			case exchange.version != version || !exchange.answered:
 				all = false
 			case exchange.refusal != "":

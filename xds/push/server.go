@@ -31,8 +31,11 @@ const (
 	maxNodeID  = 128     // bytes
 )
 
-// settleTime bounds how long a vanished cluster waits for every Envoy to say that it no longer routes there.
-const settleTime = 5 * time.Second
+// How long a vanished cluster stays.
+const (
+	settleTime = 5 * time.Second // at most, until every Envoy says that it no longer routes there
+	lingerTime = 2 * time.Second // then, for requests that were routed there before and wait for the check, which takes 1 s at most
+)
 
 // Server delivers one role's resources. Set may be called by one goroutine at a time or by several; the last call counts.
 type Server struct {
@@ -46,6 +49,8 @@ type Server struct {
 	ctx    context.Context // ends when the server does; open streams end with it
 	stop   context.CancelFunc
 
+	settleTime, lingerTime time.Duration
+
 	mu     sync.Mutex
 	target snapshot.Resources // what was set last
 	served snapshot.Resources // what clients get: the target, and clusters that are about to go
@@ -55,7 +60,7 @@ type Server struct {
 // NewServer returns the server of a role, which serves nobody until Set was called.
 func NewServer(role topology.Role, log *slog.Logger, metrics *Metrics) *Server {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{role: role, log: log.With("role", string(role)), ctx: ctx, stop: stop}
+	s := &Server{role: role, log: log.With("role", string(role)), ctx: ctx, stop: stop, settleTime: settleTime, lingerTime: lingerTime}
 	s.record = newRecord(role, s.log, metrics)
 	s.cache = cache.NewSnapshotCache(true, everyNode{}, nil)
 	s.delta = delta.NewServer(ctx, s.cache, s.record)
@@ -78,9 +83,7 @@ func (s *Server) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscovery
 	if !ready {
 		return status.Error(codes.Unavailable, "no resources yet")
 	}
-	restartable, end := restartable(stream)
-	defer end()
-	return s.delta.DeltaStreamHandler(restartable, resource.AnyType)
+	return s.delta.DeltaStreamHandler(stream, resource.AnyType)
 }
 
 // Unit serves on a bound listener. Streams of ADS never end by themselves, so ending the unit ends them first; Envoy keeps what it has and
@@ -102,9 +105,6 @@ func (s *Server) Unit(listener net.Listener) daemon.Unit {
 
 // Set makes these the role's resources. A set that does not validate is refused and changes nothing; one that is already set is not sent again.
 //
-// An Envoy that refused something is made to connect anew, and then says itself what it has: Envoy refuses an update of clusters as a whole, while
-// the cache takes all of it for delivered and would never send the good ones again.
-//
 // Where clusters vanish the change takes two steps, since Envoy may still route to them until it has the new routes: first the new resources with
 // the old clusters beside them, then, once every connected Envoy has accepted that, the new resources alone.
 func (s *Server) Set(r snapshot.Resources) error {
@@ -123,21 +123,26 @@ func (s *Server) Set(r snapshot.Resources) error {
 		return err
 	}
 	s.target, s.want = r, version
-	restarted := s.record.restartRefusing()
-	s.log.Info("resources set", "version", version, "changed", len(changed), "clusters_leaving", gone, "restarted", len(restarted))
+	s.log.Info("resources set", "version", version, "changed", len(changed), "clusters_leaving", gone)
 	if gone > 0 {
-		go s.finish(version, staged.Version(), changed, restarted)
+		go s.finish(version, staged.Version(), changed)
 	}
 	return nil
 }
 
 // finish takes the second step, unless another Set came in between: that one has staged anew what is left.
-func (s *Server) finish(target, staged string, changed []string, restarted map[string]bool) {
-	ctx, cancel := context.WithTimeout(s.ctx, settleTime)
+func (s *Server) finish(target, staged string, changed []string) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.settleTime)
 	defer cancel()
-	if err := s.record.settle(ctx, staged, changed, restarted); errors.Is(err, errRefused) {
+	if err := s.record.settle(ctx, staged, changed); errors.Is(err, errRefused) {
 		s.log.Error("old clusters stay: an Envoy refused the resources that no longer use them", "version", target)
 		return
+	}
+	if s.record.anybody() {
+		select {
+		case <-time.After(s.lingerTime):
+		case <-s.ctx.Done():
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -83,6 +83,7 @@ func tcpCluster(name string, address daemon.Address) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discovery(address)},
+		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED, // the default prefers IPv6 and would fail at a "localhost" that listens on IPv4
 		ConnectTimeout:       seconds(2),
 		LoadAssignment:       oneEndpoint(name, tcp(address)),
 	}

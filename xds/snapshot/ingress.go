@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -15,6 +16,9 @@ import (
 func Ingress(cloud topology.Cloud, certificates []Certificate) (Resources, error) {
 	if len(certificates) == 0 {
 		return Resources{}, errors.New("snapshot: the ingress has no certificate")
+	}
+	if slices.ContainsFunc(cloud.Products, func(p topology.Product) bool { return p.ID == authID }) {
+		return Resources{}, errors.New("snapshot: no product can have the id " + authID + ": in route metadata it means the auth host")
 	}
 	var b builder
 	r := Resources{

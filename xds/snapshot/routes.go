@@ -15,6 +15,8 @@ const (
 	routesName = "ingress"
 	namespace  = "isogate" // of the route metadata that the check and the access log read
 
+	authID = "auth" // stands for the auth host where a product's id would stand
+
 	ownPaths = "/.isogate/"
 	uctKeys  = "/.well-known/uct/jwks.json"
 )
@@ -34,12 +36,12 @@ func (b *builder) routes(cloud topology.Cloud) *routev3.RouteConfiguration {
 
 // authHost leads to the door, and nowhere else.
 func authHost(cloud topology.Cloud) *routev3.VirtualHost {
-	keys := door("auth.door", "auth")
+	keys := door("auth.door", authID)
 	keys.Match = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: uctKeys}}
 	return &routev3.VirtualHost{Name: "auth", Domains: []string{cloud.AuthHost()}, Routes: []*routev3.Route{
-		door("auth.door", "auth"),
+		door("auth.door", authID),
 		keys,
-		refuse("auth.none", 404, "Not Found", "not-found", metadata("none", "auth")),
+		refuse("auth.none", 404, "Not Found", "not-found", metadata("none", authID)),
 	}}
 }
 

@@ -46,10 +46,7 @@ func messages[M proto.Message](list []M) []proto.Message {
 func (r Resources) Version() string {
 	hash := sha256.New()
 	for _, m := range r.All() {
-		raw, err := deterministic.Marshal(m)
-		if err != nil {
-			fmt.Fprintf(hash, "%v", err) // finish has refused what does not marshal
-		}
+		raw, _ := deterministic.Marshal(m) // Validate refuses what does not marshal
 		fmt.Fprintf(hash, "%s %d\n", m.ProtoReflect().Descriptor().FullName(), len(raw))
 		hash.Write(raw)
 	}
@@ -104,14 +101,15 @@ func sortByName[M interface{ GetName() string }](list []M) {
 	slices.SortFunc(list, func(a, b M) int { return cmp.Compare(a.GetName(), b.GetName()) })
 }
 
-// Validate applies the constraints of Envoy's API to every resource, inside every Any too, and refuses a set without a listener or a cluster:
-// Envoy would close its ports at once.
+// Validate applies the constraints of Envoy's API to every resource, inside every Any too, and refuses what cannot be sent at all. It refuses a
+// set without a listener or a cluster: Envoy would close its ports at once.
 func Validate(r Resources) error {
 	if len(r.Listeners) == 0 || len(r.Clusters) == 0 {
 		return errors.New("snapshot: no listener or no cluster: an empty set would close every port")
 	}
 	for _, m := range r.All() {
-		if err := validate(m); err != nil {
+		_, err := deterministic.Marshal(m)
+		if err = cmp.Or(err, validate(m)); err != nil {
 			return fmt.Errorf("snapshot: %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 		}
 	}

@@ -186,19 +186,22 @@ func TestKeeping(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	p, clouds := platform()
+	p, _ := platform()
 	c := cloud()
-	badTimeout := cloud()
-	badTimeout.Products[0].StreamLimit, badTimeout.Products[0].ID = -1, "bad\xff"
-	noAddress := topology.Platform{}
+	badText, badPort := cloud(), cloud()
+	badText.Products[0].ID = "bad\xff"
+	authProduct := cloud()
+	authProduct.Products[0].ID = "auth"
+	badPort.Products[0].Upstream = ":99999"
 	cases := []struct {
 		name string
 		err  error
 	}{
 		{"edge without clouds", second(Edge(p, nil))},
-		{"edge without an address", second(Edge(noAddress, clouds))},
 		{"ingress without a certificate", second(Ingress(c, nil))},
-		{"text that is no UTF-8", second(Ingress(badTimeout, []Certificate{{}}))},
+		{"text that is no UTF-8", second(Ingress(badText, []Certificate{{}}))},
+		{"product named like the auth host", second(Ingress(authProduct, []Certificate{{}}))},
+		{"port out of range", second(Ingress(badPort, []Certificate{{}}))},
 		{"empty set", Validate(Resources{})},
 		{"no listener", Validate(Resources{Clusters: []*clusterv3.Cluster{{Name: "a"}}})},
 	}

@@ -1,0 +1,422 @@
+package world
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
+	"github.com/pquerna/otp/totp"
+
+	"isogate/examples/idp"
+)
+
+const sessionCookie = "__Host-isogate_session"
+
+// One person, two tabs: what only a real browser decides (cookies, CORS, CSP, fetch metadata, WebSockets) together with our answers.
+func TestChromiumWalk(t *testing.T) {
+	issues := chromium(t)
+	issues.signIn("alice", shared.URL("issues", "/browse/OPS-1?view=a%20b"))
+	if got := value(issues, chromedp.TextContent(chromedp.CSS("pre"))); !strings.Contains(got, `"target":"/browse/OPS-1?view=a%20b"`) {
+		t.Errorf("the product was asked for something else: %.300s", got)
+	}
+	issues.open(shared.URL("issues", "/"))
+	issues.greets("Alice Arden")
+	issues.shot("3-issues")
+	usesOwnHost(t, issues)
+
+	wiki := issues.another()
+	wiki.open(shared.URL("wiki", "/"))
+	wiki.greets("Alice Arden")
+	wiki.shot("4-wiki")
+	if wiki.saw(shared.idpHost()) || !wiki.saw("auth."+Domain) {
+		t.Errorf("the way to the second product: %q", wiki.documents())
+	}
+	attacksSibling(t, wiki)
+
+	signsOut(t, issues)
+	if got := wiki.fetch("/whoami", ""); !strings.HasPrefix(got, "401 ") || !strings.Contains(got, `"sign_in":"`+shared.URL("auth", "/.isogate/signin")+`"`) {
+		t.Errorf("the other tab after the sign-out: %.300s", got)
+	}
+	wiki.open(shared.URL("wiki", "/"))
+	wiki.greets("Alice Arden") // silently, as the provider still knows the person: that session is the provider's own
+	if !wiki.saw(shared.idpHost()) {
+		t.Errorf("the provider was not asked again: %q", wiki.documents())
+	}
+	issues.isQuiet()
+	wiki.isQuiet("blocked by CORS policy", "WebSocket connection to 'wss://issues.")
+	hearsViolations(t, issues)
+}
+
+// A phone, and a person without a second factor.
+func TestChromiumOnAPhone(t *testing.T) {
+	phone := chromium(t)
+	phone.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulatePortrait, chromedp.EmulateScale(2)))
+	phone.signIn("bob", shared.URL("wiki", "/"))
+	phone.greets("Bob Birch")
+	phone.fits()
+
+	phone.open(shared.URL("wiki", "/.isogate/logout"))
+	phone.fits()
+	phone.shot("7-phone-sign-out")
+
+	phone.open(shared.URL("auth", "/.isogate/callback?state=old&code=old"))
+	if got := phone.heading(); got != "Please start again" {
+		t.Errorf("the page of an old link says %q", got)
+	}
+	phone.fits()
+	phone.shot("8-phone-start-again")
+	phone.isQuiet()
+}
+
+// usesOwnHost does what a product's own page may do, and what a script in it must not be able to see.
+func usesOwnHost(t *testing.T, issues *tab) {
+	t.Helper()
+	for _, options := range []string{"", `{method: "POST", body: "x"}`} {
+		if got := issues.fetch("/whoami", options); !strings.HasPrefix(got, "200 ") || !strings.Contains(got, shared.User("alice").Email) {
+			t.Errorf("fetch %s of its own host: %.300s", options, got)
+		}
+	}
+	if got := issues.socket("issues"); got != "ping" {
+		t.Errorf("WebSocket of its own host: %q", got)
+	}
+	held, err := chromedp.Call(issues.ctx, network.GetCookies, network.GetCookiesParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []network.Cookie
+	for _, c := range held.Cookies {
+		got = append(got, network.Cookie{Name: c.Name, Path: c.Path, Domain: c.Domain, Secure: c.Secure, HTTPOnly: c.HTTPOnly, SameSite: c.SameSite})
+	}
+	want := []network.Cookie{{Name: sessionCookie, Path: "/", Domain: "issues." + Domain, Secure: true, HTTPOnly: true, SameSite: network.CookieSameSiteLax}}
+	if diff := cmp.Diff(want, got); diff != "" { // the flow cookies are gone too
+		t.Errorf("cookies of the host: (-want +got)\n%s", diff)
+	}
+	if got := value(issues, chromedp.Evaluate[string](`document.cookie`)); got != "" {
+		t.Errorf("scripts can read %q", got)
+	}
+}
+
+// attacksSibling plays a product whose page a stranger controls. To the browser the sibling is the same site, so SameSite=Lax sends its
+// session cookie along, and CORS hides only the answer: it is our check of the origin that keeps the request from the product.
+func attacksSibling(t *testing.T, wiki *tab) {
+	t.Helper()
+	if got := wiki.fetch("/whoami", `{method: "POST", body: "x"}`); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("the same request to the page's own host: %.300s", got)
+	}
+	hits, target := shared.Products["issues"].Hits(), shared.URL("issues", "/rest/api/issue/OPS-1?attack")
+	if got := wiki.fetch(target, `{method: "POST", body: "x", credentials: "include"}`); !strings.HasPrefix(got, "TypeError") {
+		t.Errorf("the page could read %.300s", got)
+	}
+	eventually(t, "an answer to the cross-origin request", func() bool { return wiki.exchange(target).status != 0 })
+	if got := wiki.exchange(target); got.status != 403 || !got.session {
+		t.Errorf("cross-origin POST: status %d, session cookie sent %v; want 403 and true", got.status, got.session)
+	}
+	if got := wiki.socket("issues"); got != "refused" {
+		t.Errorf("cross-origin WebSocket: %q", got)
+	}
+	if reached := shared.Products["issues"].Hits() - hits; reached != 0 {
+		t.Errorf("%d cross-origin requests reached the product", reached)
+	}
+}
+
+// signsOut goes by the product's link and the one button.
+func signsOut(t *testing.T, issues *tab) {
+	t.Helper()
+	issues.do(chromedp.Click(chromedp.CSS("header a")))
+	issues.lands(shared.URL("issues", "/.isogate/logout"))
+	issues.shot("5-sign-out")
+	if got := issues.heading(); got != "Sign out?" {
+		t.Errorf("the sign-out page says %q", got)
+	}
+	issues.do(chromedp.Click(chromedp.CSS("form button")), chromedp.WaitVisible(chromedp.CSS(".icon-check")))
+	issues.shot("6-signed-out")
+	if got := issues.heading(); got != "You are signed out" {
+		t.Errorf("the page after it says %q", got)
+	}
+}
+
+// hearsViolations proves that silence means something: one image on a page of ours must be heard as a violation.
+func hearsViolations(t *testing.T, c *tab) {
+	t.Helper()
+	value(c, chromedp.Evaluate[chromedp.Void](`document.body.append(Object.assign(new Image(), {src: "/image.png"}))`))
+	eventually(t, "a violation is heard", func() bool {
+		return slices.ContainsFunc(c.complaints(), func(s string) bool { return strings.Contains(s, "Content Security Policy") })
+	})
+}
+
+// tab is one tab of a real browser, and what it reports of itself.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu        sync.Mutex
+	exchanges map[network.RequestID]*exchange
+	visited   []string // documents asked for since the last open, redirects included
+	faults    []string // errors of the console, other than a bad status
+}
+
+// exchange is a request as it left the browser, and its answer.
+type exchange struct {
+	url     string
+	session bool // whether our session cookie was sent along
+	status  int64
+}
+
+// chromium starts a browser with a new profile. Instead of a CA, which it would take from the machine's store alone, it is told the keys
+// of the two server certificates; any other certificate fails.
+func chromium(t *testing.T) *tab {
+	t.Helper()
+	name := "chromium"
+	if other := os.Getenv("CHROMIUM"); other != "" {
+		name = other
+	}
+	program, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("no Chromium: install the package chromium, as make test does, or name the program in CHROMIUM (%v)", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], // these choose a new profile, which is removed in the end
+		chromedp.ExecPath(program), chromedp.WindowSize(1280, 800),
+		chromedp.NoSandbox, // it opens nothing but this world, and containers often lack what the sandbox needs
+		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
+		chromedp.Flag("ignore-certificate-errors-spki-list", keyHash(t, "ingress", "issues."+Domain)+","+keyHash(t, "idp", idpName)))
+	ctx, end := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(end)
+	return newTab(t, ctx)
+}
+
+// keyHash is the SHA-256 of the public key in one of the world's certificates, once the world's CA vouches for that.
+func keyHash(t *testing.T, name, host string) string {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(filepath.Join(shared.Dir, "secrets", name+".pem"), filepath.Join(shared.Dir, "secrets", name+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: shared.CA.Pool(), DNSName: host}); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func newTab(t *testing.T, parent context.Context) *tab {
+	t.Helper()
+	ctx, end := chromedp.NewContext(parent)
+	t.Cleanup(end)
+	c := &tab{t: t, ctx: ctx, exchanges: map[network.RequestID]*exchange{}}
+	if err := chromedp.Listen(ctx, c.record); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// another opens a second tab of the same browser.
+func (c *tab) another() *tab { return newTab(c.t, c.ctx) }
+
+func (c *tab) record(event any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		c.one(e.RequestID).url = e.Request.URL
+		if e.Type == network.ResourceTypeDocument {
+			c.visited = append(c.visited, e.Request.URL)
+		}
+	case *network.EventRequestWillBeSentExtraInfo:
+		c.one(e.RequestID).session = slices.ContainsFunc(e.AssociatedCookies, func(a *network.AssociatedCookie) bool {
+			return a.Cookie.Name == sessionCookie && len(a.BlockedReasons) == 0
+		})
+	case *network.EventResponseReceivedExtraInfo:
+		c.one(e.RequestID).status = e.StatusCode
+	case *runtime.EventExceptionThrown:
+		c.faults = append(c.faults, e.ExceptionDetails.Text)
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError && !strings.HasPrefix(e.Entry.Text, "Failed to load resource: the server responded with a status of ") {
+			c.faults = append(c.faults, e.Entry.Text)
+		}
+	}
+}
+
+func (c *tab) one(id network.RequestID) *exchange {
+	if c.exchanges[id] == nil {
+		c.exchanges[id] = &exchange{}
+	}
+	return c.exchanges[id]
+}
+
+// exchange finds what is known of the request to an address.
+func (c *tab) exchange(address string) exchange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.exchanges {
+		if e.url == address {
+			return *e
+		}
+	}
+	return exchange{}
+}
+
+func (c *tab) documents() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.visited)
+}
+
+// saw tells whether the last way led over a host.
+func (c *tab) saw(host string) bool {
+	return slices.ContainsFunc(c.documents(), func(s string) bool { return strings.HasPrefix(s, "https://"+host) })
+}
+
+func (c *tab) complaints() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.faults)
+}
+
+// isQuiet fails for every error in the console, such as a violation of a page's policy, that is not expected.
+func (c *tab) isQuiet(expected ...string) {
+	c.t.Helper()
+	for _, fault := range c.complaints() {
+		if !slices.ContainsFunc(expected, func(s string) bool { return strings.Contains(fault, s) }) {
+			c.t.Errorf("the console says: %s", fault)
+		}
+	}
+}
+
+// value runs one action, for ten seconds at most.
+func value[T any](c *tab, action chromedp.Action[T]) T {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		c.t.Fatalf("%v, after %q", err, c.documents())
+	}
+	return v
+}
+
+func (c *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	c.t.Helper()
+	value(c, chromedp.Steps(steps...))
+}
+
+// open navigates and waits until the page at the end of all redirects is there.
+func (c *tab) open(address string) {
+	c.t.Helper()
+	c.mu.Lock()
+	c.visited = nil
+	c.mu.Unlock()
+	c.do(chromedp.Navigate(address))
+}
+
+// lands waits until the tab shows exactly this address.
+func (c *tab) lands(address string) {
+	c.t.Helper()
+	eventually(c.t, "landing at "+address, func() bool {
+		at, err := chromedp.Run(c.ctx, chromedp.Evaluate[string](`document.readyState === "complete" ? location.href : ""`))
+		return err == nil && at == address // an error: the page is just changing
+	})
+}
+
+// signIn opens an address and does at the provider what a person does there, up to the address.
+func (c *tab) signIn(name, address string) {
+	c.t.Helper()
+	person := shared.User(name)
+	c.open(address)
+	if at := value(c, chromedp.Location()); !strings.HasPrefix(at, "https://"+shared.idpHost()+"/") {
+		c.t.Fatalf("signing in begins at %s", at)
+	}
+	if person.TOTP != "" {
+		c.shot("1-provider")
+	}
+	c.do(chromedp.SendKeys(chromedp.CSS("#username"), person.Username), chromedp.SendKeys(chromedp.CSS("#password"), person.Password),
+		chromedp.Click(chromedp.CSS("button")))
+	if person.TOTP != "" {
+		c.secondFactor(person)
+	}
+	c.lands(address)
+}
+
+func (c *tab) secondFactor(person idp.User) {
+	c.t.Helper()
+	c.do(chromedp.WaitVisible(chromedp.CSS("#code")))
+	c.shot("2-second-factor")
+	code, err := totp.GenerateCode(person.TOTP, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.do(chromedp.SendKeys(chromedp.CSS("#code"), code), chromedp.Click(chromedp.CSS("button")))
+}
+
+func (c *tab) heading() string {
+	c.t.Helper()
+	return value(c, chromedp.TextContent(chromedp.CSS("h1")))
+}
+
+func (c *tab) greets(person string) {
+	c.t.Helper()
+	if got := c.heading(); got != "Hello, "+person {
+		c.t.Errorf("the page says %q to %s", got, person)
+	}
+}
+
+// fits fails where a page must be scrolled sideways.
+func (c *tab) fits() {
+	c.t.Helper()
+	if wide := value(c, chromedp.Evaluate[int](`document.documentElement.scrollWidth - window.innerWidth`)); wide > 0 {
+		c.t.Errorf("%q is %d px too wide", c.heading(), wide)
+	}
+}
+
+// fetch is what a script in the page gets: the status and the text, or the error.
+func (c *tab) fetch(address, options string) string {
+	c.t.Helper()
+	if options == "" {
+		options = "{}"
+	}
+	return value(c, chromedp.Evaluate[string](fmt.Sprintf(`fetch(%q, %s).then(async r => r.status + " " + await r.text(), String)`, address, options), chromedp.EvalAwaitPromise))
+}
+
+// socket has the page send "ping" to a product's WebSocket, and returns what comes back, or "refused".
+func (c *tab) socket(product string) string {
+	c.t.Helper()
+	return value(c, chromedp.Evaluate[string](fmt.Sprintf(`new Promise(done => {
+		const s = new WebSocket(%q);
+		s.onopen = () => s.send("ping");
+		s.onmessage = e => { done(e.data); s.close() };
+		s.onerror = () => done("refused");
+	})`, strings.Replace(shared.URL(product, "/ws"), "https:", "wss:", 1)), chromedp.EvalAwaitPromise))
+}
+
+// shot keeps a picture of what the tab shows, for people to look at, in the folder SHOTS or .shots of the project.
+func (c *tab) shot(name string) {
+	c.t.Helper()
+	dir := os.Getenv("SHOTS")
+	if dir == "" {
+		dir = ".shots"
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(shared.Root, dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), value(c, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
