@@ -48,7 +48,7 @@ func TestHSTSEverywhere(t *testing.T) {
 	send("refusal", to(host, "/")+"\r\n", 302)
 }
 
-// Lesson: no client header, in any spelling, may stand in for ours, Envoy's or a proxy's.
+// No client header, in any spelling, may stand in for ours, Envoy's or a proxy's.
 func TestClientHeadersStripped(t *testing.T) {
 	w := newIngressWorld(t)
 	w.startCheck(t)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -74,6 +75,7 @@ func newIngressWorld(t *testing.T) *ingressWorld {
 type seen struct {
 	Method, Path, Host string
 	Header             http.Header
+	Body               int64 // bytes
 }
 
 // product echoes a request, sets the cookies that the request's header "cookies" lists, or fails as the path asks.
@@ -92,7 +94,8 @@ func (w *ingressWorld) product(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("X-Envoy-Upstream-Canary", "true")
 	rw.Header().Set("X-User-Context-Token", "leak")
 	rw.Header().Set("X-Harmless", "1")
-	_ = json.NewEncoder(rw).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header})
+	body, _ := io.Copy(io.Discard, r.Body)
+	_ = json.NewEncoder(rw).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header, body})
 }
 
 func upgrade(w http.ResponseWriter) {
@@ -101,7 +104,8 @@ func upgrade(w http.ResponseWriter) {
 		return
 	}
 	defer conn.Close()
-	fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Set-Cookie: __Host-isogate_session=x\r\nSet-Cookie: a=1\r\n\r\n")
 	_, _ = bufio.NewReader(conn).ReadByte() // until Envoy cuts it
 }
 

@@ -245,7 +245,7 @@ func TestIngressRefusesConnections(t *testing.T) {
 	}
 }
 
-// Lesson 12: the role is the socket's. A client of the edge's socket that calls itself an ingress gets the edge's resources, and no key.
+// The role is the socket's. A client of the edge's socket that calls itself an ingress gets the edge's resources, and no key.
 func TestRoleIsTheSockets(t *testing.T) {
 	w := newEdgeWorld(t)
 	conn, err := grpc.NewClient("unix:"+w.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -60,7 +60,18 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Lesson 1, the part that Envoy does: check and product see one path, or nobody sees any.
+// A body far beyond Envoy's buffer passes, though routes may retry and Envoy keeps for that what it can.
+func TestLargeBody(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	const size = 8 << 20
+	response := w.raw(t, "issues."+domain, fmt.Sprintf("POST / HTTP/1.1\r\nHost: issues.%s\r\nContent-Length: %d\r\n\r\n%s", domain, size, strings.Repeat("x", size)))
+	if got := seenBy(t, read(t, response)); got.Body != size {
+		t.Errorf("the product got %d bytes", got.Body)
+	}
+}
+
+// The part of path handling that Envoy does: check and product see one path, or nobody sees any.
 func TestOnePath(t *testing.T) {
 	w := newIngressWorld(t)
 	w.startCheck(t)
@@ -85,7 +96,7 @@ func TestOnePath(t *testing.T) {
 	}
 }
 
-// Lesson 5: an upgrade passes only where a route allows it. Lesson 24: and it ends within the product's limit.
+// An upgrade passes only where a route allows it, and it ends within the product's limit.
 func TestUpgrades(t *testing.T) {
 	w := newIngressWorld(t)
 	w.startCheck(t)
@@ -109,6 +120,9 @@ func TestUpgrades(t *testing.T) {
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil || response.StatusCode != 101 {
 		t.Fatalf("got %v %v, want 101", response, err)
+	}
+	if got := response.Header.Values("Set-Cookie"); len(got) != 1 || got[0] != "a=1" {
+		t.Errorf("the answer to the upgrade sets %q", got)
 	}
 	start := time.Now()
 	_, err = reader.ReadByte()

@@ -33,10 +33,15 @@ func Load(file string, into Validator) error {
 	if err != nil {
 		return fmt.Errorf("daemon: %w", err)
 	}
-	if faults := load(raw, dir, into); len(faults) > 0 {
-		return &FileError{File: file, Faults: faults}
+	faults := load(raw, dir, into)
+	if len(faults) == 0 {
+		return nil
 	}
-	return nil
+	last := bytes.Count(bytes.TrimRight(raw, "\r\n\t "), []byte("\n")) + 1
+	for i := range faults { // what is missing at the end is missing in the last line
+		faults[i].Line = min(faults[i].Line, last)
+	}
+	return &FileError{File: file, Faults: faults}
 }
 
 // readBounded reads one byte more than is allowed at most, so that a file without an end costs no memory.

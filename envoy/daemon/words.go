@@ -14,7 +14,9 @@ var (
 	lineText  = regexp.MustCompile(`(?s)^line (\d+): (?:column (\d+): )?(.*)$`)
 	unknown   = regexp.MustCompile(`(?s)^field (.*) not found in type .+$`)
 	doubled   = regexp.MustCompile(`(?s)^mapping key (".*") already defined at line (\d+)$`)
-	wrongType = regexp.MustCompile("(?s)^cannot unmarshal (!\\S*)(?: `.*`)? into (.+)$")
+	wrongType = regexp.MustCompile("(?s)^cannot unmarshal (!\\S*)(?: `(.*)`)? into (.+)$")
+	syntax    = regexp.MustCompile(`^(did not find|could not find|found|mapping values|mapping keys|block sequence|exceeded) `)
+	fromZero  = regexp.MustCompile(`^did not find expected (<document start>|node content|key$|'-'|',')|^found (undefined|duplicate|incompatible) `)
 )
 
 // typeFault puts a fault of the library, or of an UnmarshalYAML of ours, into our words and finds its path. It also says whose values the
@@ -40,12 +42,22 @@ func typeFault(text string, root *yaml.Node) (f Fault, unread []string) {
 		return f, []string{whole(strings.TrimSuffix(strings.TrimSuffix(f.Path, key), "."))}
 	}
 	if m := wrongType.FindStringSubmatch(text); m != nil {
-		f.Text = fmt.Sprintf("cannot be %s here: want %s", kind(m[1]), kind(m[2]))
-		f.Path = pathTo(root, func(_, value *yaml.Node) bool { return value.Line == f.Line && value.ShortTag() == m[1] })
+		f.Text = fmt.Sprintf("cannot be %s here: want %s", kind(m[1]), kind(m[3]))
+		f.Path = pathTo(root, func(_, value *yaml.Node) bool {
+			return value.Line == f.Line && value.ShortTag() == m[1] && quotes(m[2], value.Value)
+		})
 		return f, []string{whole(f.Path)}
 	}
 	f.Text = "holds a value that cannot be read here"
 	return f, []string{""}
+}
+
+// quotes is true where the library would quote a value so.
+func quotes(quoted, value string) bool {
+	if len(value) > 10 {
+		value = value[:7] + "..."
+	}
+	return quoted == value
 }
 
 // whole is the list where a path ends in an item: the library leaves an unread item out, and those after it move up.
@@ -56,22 +68,22 @@ func whole(path string) string {
 	return path
 }
 
-// syntaxFault is for what ends the library's reading at once.
+// syntaxFault is for what ends the library's reading at once. The library counts some lines from zero, and leaves the first one out.
 func syntaxFault(err error) Fault {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var f Fault
+	f := Fault{Text: text}
 	if m := lineText.FindStringSubmatch(text); m != nil {
 		f.Line, _ = strconv.Atoi(m[1])
 		f.Text = m[3]
-		return f
 	}
-	switch {
+	switch text := f.Text; {
+	case syntax.MatchString(text):
+		if f.Line == 0 || fromZero.MatchString(text) {
+			f.Line++
+		}
 	case strings.HasPrefix(text, "unknown anchor "):
 		f.Text = "refers with * to an anchor that no & sets"
-	case strings.HasPrefix(text, "anchor "):
-		f.Text = "holds an anchor inside itself"
 	case strings.HasPrefix(text, "document contains excessive"), strings.HasPrefix(text, "map merge requires"), strings.HasPrefix(text, "control characters"):
-		f.Text = text
 	default:
 		f.Text = "holds a value that cannot be read here, or is no YAML"
 	}

@@ -76,7 +76,9 @@ func isField(name string) bool {
 	})
 }
 
-func isValue(value string) bool { return utf8.ValidString(value) && !strings.ContainsFunc(value, isControl) }
+func isValue(value string) bool {
+	return utf8.ValidString(value) && !strings.ContainsFunc(value, isControl)
+}
 
 func pass(v Verdict) *auth.OkHttpResponse {
 	ok := &auth.OkHttpResponse{HeadersToRemove: v.Remove}

@@ -32,7 +32,10 @@ type view struct {
 	Note    string   // a host name
 	Choices []Choice // several links of equal weight
 	Action  *Choice  // the one thing to do next
-	Post    string   // the path that Button posts to
+	Facts   []Fact
+	Alert   string  // what was wrong with the form that was sent
+	Post    string  // the path that Button posts to
+	Inputs  []Input // of that form
 	Button  string
 	Refresh string // where the page leads by itself
 	Word    string // the reason

@@ -94,8 +94,8 @@ func UserID(key []byte, provider, subject string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// Handle is the random value by which one host's cookie names a session: 256 bits, base64url. The store holds only its SHA-256, and no way
-// of printing it shows it.
+// Handle is the random value by which one host's cookie names a session: 256 bits, base64url. The store holds only its SHA-256, and
+// printing it by mistake does not show it.
 type Handle string
 
 const redacted = "[redacted]"
@@ -109,5 +109,5 @@ func (Handle) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // well says whether a handle has the only form that we ever give out; what has not is looked up nowhere.
 func (h Handle) well() bool {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
-	return err == nil && len(raw) == 32
+	return err == nil && len(raw) == 32 && len(h) == base64.RawURLEncoding.EncodedLen(32) // the decoder passes over line ends
 }

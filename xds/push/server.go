@@ -55,6 +55,7 @@ type Server struct {
 	target snapshot.Resources // what was set last
 	served snapshot.Resources // what clients get: the target, and clusters that are about to go
 	want   string             // the target's version; "" until the first Set
+	sets   int                // how often Set changed something: a version may come back
 }
 
 // NewServer returns the server of a role, which serves nobody until Set was called.
@@ -123,19 +124,20 @@ func (s *Server) Set(r snapshot.Resources) error {
 		return err
 	}
 	s.target, s.want = r, version
+	s.sets++
 	s.log.Info("resources set", "version", version, "changed", len(changed), "clusters_leaving", gone)
 	if gone > 0 {
-		go s.finish(version, staged.Version(), changed)
+		go s.finish(s.sets, staged.Version(), changed)
 	}
 	return nil
 }
 
 // finish takes the second step, unless another Set came in between: that one has staged anew what is left.
-func (s *Server) finish(target, staged string, changed []string) {
+func (s *Server) finish(set int, staged string, changed []string) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.settleTime)
 	defer cancel()
 	if err := s.record.settle(ctx, staged, changed); errors.Is(err, errRefused) {
-		s.log.Error("old clusters stay: an Envoy refused the resources that no longer use them", "version", target)
+		s.log.Error("old clusters stay: an Envoy refused the resources that no longer use them", "version", staged)
 		return
 	}
 	if s.record.anybody() {
@@ -146,11 +148,11 @@ func (s *Server) finish(target, staged string, changed []string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.want != target || s.ctx.Err() != nil {
+	if s.sets != set || s.ctx.Err() != nil {
 		return
 	}
 	if err := s.publish(s.target); err != nil {
-		s.log.Error("removing old clusters failed", "version", target, "error", err.Error())
+		s.log.Error("removing old clusters failed", "version", s.want, "error", err.Error())
 	}
 }
 
