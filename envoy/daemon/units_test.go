@@ -30,6 +30,12 @@ func (d *diary) note(line string) {
 	d.lines = append(d.lines, line)
 }
 
+func (d *diary) read() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.lines)
+}
+
 // unit waits for its end, takes some time over it and returns err.
 func (d *diary) unit(name string, takes time.Duration, err error) Unit {
 	return Unit{Name: name, Run: func(ctx context.Context) error {
@@ -61,7 +67,7 @@ func TestUnitsEndInOppositeOrder(t *testing.T) {
 		start := time.Now()
 		err := RunUnits(ctx, quiet, d.unit("store", time.Second, nil), d.unit("door", 2*time.Second, nil), d.unit("checks", 0, nil))
 		want := []string{"checks asked", "checks ended", "door asked", "door ended", "store asked", "store ended"}
-		if diff := cmp.Diff(want, d.lines); err != nil || diff != "" {
+		if diff := cmp.Diff(want, d.read()); err != nil || diff != "" {
 			t.Errorf("%v %s", err, diff)
 		}
 		if took := time.Since(start); took != time.Minute+3*time.Second {
@@ -124,7 +130,7 @@ func TestUnitThatHangs(t *testing.T) {
 			t.Errorf("ended after %s with %v", took, err)
 		}
 		want := []string{"door asked", "door ended", "stuck asked", "store asked", "store ended"}
-		if diff := cmp.Diff(want, d.lines); diff != "" {
+		if diff := cmp.Diff(want, d.read()); diff != "" {
 			t.Error(diff)
 		}
 		if !strings.Contains(log.String(), "unit=stuck") || strings.Contains(log.String(), "unit=door") {
@@ -156,8 +162,8 @@ func TestEndingComesBeforeTheFirstUnit(t *testing.T) {
 		defer cancel()
 		var d diary
 		err := runUnits(ctx, quiet, func() { d.note("draining") }, []Unit{d.unit("a", 0, nil)})
-		if err != nil || !slices.Equal(d.lines, []string{"draining", "a asked", "a ended"}) {
-			t.Errorf("%v %v", err, d.lines)
+		if err != nil || !slices.Equal(d.read(), []string{"draining", "a asked", "a ended"}) {
+			t.Errorf("%v %v", err, d.read())
 		}
 	})
 }

@@ -137,7 +137,7 @@ func TestWatchWaitsForTheWriter(t *testing.T) {
 		for range 20 {
 			text += "line\n"
 			put(t, file, text)
-			time.Sleep(watchEvery)
+			time.Sleep(watchEvery / 2)
 		}
 		if got := count.Load(); got != 0 {
 			t.Errorf("%d reloads while it was written", got)

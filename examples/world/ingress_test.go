@@ -177,6 +177,8 @@ func TestUnsafeRequestsComeFromTheirOwnHost(t *testing.T) {
 		{"a sibling's origin", "POST", map[string]string{"Origin": strings.TrimSuffix(shared.URL("wiki", ""), "/")}, 403},
 		{"null origin", "POST", map[string]string{"Origin": "null"}, 403},
 		{"no origin, same origin by fetch metadata", "POST", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
+		{"null origin of a page without a referrer", "POST", map[string]string{"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 200},
+		{"null origin from elsewhere", "POST", map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403},
 		{"no origin, same site", "POST", map[string]string{"Sec-Fetch-Site": "same-site"}, 403},
 		{"neither", "PUT", nil, 403},
 		{"safe method from elsewhere", "GET", map[string]string{"Origin": "https://evil.example"}, 200},

@@ -59,16 +59,15 @@ func (a Answer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // answer builds what all answers share. no-store, because every page depends
-// on who asks; no-referrer, because our own addresses carry tickets and codes
-// in their query.
-func answer(status int, contentType, policy string, body []byte) Answer {
+// on who asks.
+func answer(status int, contentType, policy, referrer string, body []byte) Answer {
 	a := Answer{Status: status, Body: body, Header: []Field{
 		{"content-type", contentType},
 		{"cache-control", "no-store"},
 		{"content-security-policy", policy},
 		{"x-content-type-options", "nosniff"},
 		{"x-frame-options", "DENY"},
-		{"referrer-policy", "no-referrer"},
+		{"referrer-policy", referrer},
 		{"cross-origin-resource-policy", "same-origin"},
 	}}
 	if status == http.StatusServiceUnavailable {
@@ -76,6 +75,14 @@ func answer(status int, contentType, policy string, body []byte) Answer {
 	}
 	return a
 }
+
+// Our own addresses carry tickets and codes in their query, so nobody is told
+// where a request comes from, except our own host by our own forms: without a
+// referrer browsers say "Origin: null" for them, and we would refuse the post.
+const (
+	noReferrer   = "no-referrer"
+	formReferrer = "same-origin"
+)
 
 // retryAfter is what every 503 asks for, in seconds (RFC 9110, section 10.2.3).
 const retryAfter = "10"

@@ -32,11 +32,11 @@ var texts = map[string]text{
 	"unavailable":     {title: "Not available right now", detail: "This service cannot answer at the moment. Please try again shortly."},
 
 	// Sign-ins that did not work.
-	"claims-too-large":     {title: "This account cannot be used", detail: "It belongs to too many groups, or carries too much other information. Ask your administrator to reduce it."},
-	"email-domain":         {title: "This account cannot be used", detail: "Its e-mail address does not belong to this organisation. Sign in with your work account."},
-	"email-not-verified":   {title: "Confirm your e-mail address", detail: "Your organisation’s sign-in service has not confirmed it yet. Confirm it there, then sign in again."},
-	"no-email":             {title: "Your account has no e-mail address", detail: "You need one to sign in here. Ask your administrator to add it."},
-	"provider-refused":     {title: "You were not signed in", detail: "Your organisation’s sign-in service did not accept the sign-in. Try again, or ask your administrator."},
+	"claims-too-large":     {title: "This account cannot be used", detail: "It belongs to too many groups, or carries too much other information. Ask your administrator to reduce it.", action: "Use another account"},
+	"email-domain":         {title: "This account cannot be used", detail: "Its e-mail address does not belong to this organisation. Sign in with your work account.", action: "Use another account"},
+	"email-not-verified":   {title: "Confirm your e-mail address", detail: "Your organisation’s sign-in service has not confirmed it yet. Confirm it there, then sign in again.", action: "Use another account"},
+	"no-email":             {title: "Your account has no e-mail address", detail: "You need one to sign in here. Ask your administrator to add it.", action: "Use another account"},
+	"provider-refused":     {title: "You were not signed in", detail: "Your organisation’s sign-in service did not accept the sign-in. Try again, or ask your administrator.", action: "Use another account"},
 	"provider-unavailable": {title: "Sign-in is not available right now", detail: "Your organisation’s sign-in service does not answer. Nothing is wrong with your account.", action: "Try again"},
 	"start-again":          {title: "Please start again", detail: "The sign-in could not be completed in this browser. The link may be old, another tab may have finished it, or cookies are blocked.", action: "Start again"},
 }
@@ -93,6 +93,7 @@ func denialPage(status int, reason, target string) Answer {
 	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		v.Icon = "clock"
 		v.Action = &Choice{Name: "Try again"} // an empty href is this very page
+	case status == http.StatusForbidden:
 	case status == http.StatusUnauthorized, t.action != "":
 		v.Icon = "lock"
 	}

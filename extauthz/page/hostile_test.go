@@ -72,7 +72,7 @@ func TestContinueKeepsTheTarget(t *testing.T) {
 
 func TestSignOutPostsOnlyToItsOwnHost(t *testing.T) {
 	for _, action := range append([]string{"https://evil.example/", home}, bad...) {
-		if a := SignOut(action, "wiki.acme.example"); a.Status != 503 || bytes.Contains(a.Body, []byte("<form")) {
+		if a := SignOut(action, "wiki.acme.example", ""); a.Status != 503 || bytes.Contains(a.Body, []byte("<form")) {
 			t.Errorf("SignOut(%q): status %d\n%s", action, a.Status, content(a))
 		}
 	}
@@ -84,10 +84,10 @@ func TestHostileNames(t *testing.T) {
 		"{{.Title}}", "a\x00b", "\xff\xfe",
 	} {
 		for page, a := range map[string]Answer{
-			"sign-out": SignOut("/.isogate/logout", name),
+			"sign-out": SignOut("/.isogate/logout", name, ""),
 			"choose":   Choose([]Choice{{name, "/x"}}),
 			"refused":  Refused(403, name),
-			"allowed":  NotAllowed(name),
+			"allowed":  NotAllowed(name, ""),
 		} {
 			if regexp.MustCompile(`<(script|img)|<a [^>]*on[a-z]+=`).Match(a.Body) || bytes.Count(a.Body, []byte("<h1>")) != 1 {
 				t.Errorf("%s(%q):\n%s", page, name, content(a))

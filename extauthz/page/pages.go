@@ -21,15 +21,17 @@ func ProviderUnavailable(retry string) Answer {
 }
 
 // NotAllowed says, with 403, that the provider's answer was valid but the
-// account may not come in, and why by the reason's text.
-func NotAllowed(reason string) Answer {
-	return denialPage(http.StatusForbidden, reason, "")
+// account may not come in, and why by the reason's text. another begins a
+// sign-in in which the provider asks who it is, although it knows this account.
+func NotAllowed(reason, another string) Answer {
+	return denialPage(http.StatusForbidden, reason, another)
 }
 
 // SignOut asks before signing out: its one button posts to action, a path on
 // the same host. A GET must not sign anybody out, since any site can cause one.
-// host is shown; one that is not a host name is left out.
-func SignOut(action, host string) Answer {
+// host is shown; one that is not a host name is left out. back leads away
+// without signing out.
+func SignOut(action, host, back string) Answer {
 	if !local(action) {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
@@ -37,6 +39,9 @@ func SignOut(action, host string) Answer {
 		Text: "You will be signed out here and in all other products of your organisation."}
 	if hostName(host) {
 		v.Note = host
+	}
+	if linkable(back) {
+		v.Back = &Choice{"Stay signed in", back}
 	}
 	return v.answer()
 }

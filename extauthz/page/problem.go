@@ -37,7 +37,7 @@ func (p Problem) Answer() Answer {
 		Reason string `json:"reason"`
 		SignIn string `json:"sign_in,omitempty"`
 	}{"about:blank", p.Title, p.Status, p.Detail, word(p.Reason), p.SignIn})
-	return answer(p.Status, "application/problem+json", problemPolicy, append(body, '\n'))
+	return answer(p.Status, "application/problem+json", problemPolicy, noReferrer, append(body, '\n'))
 }
 
 // denialStatus keeps a denial a denial: a status that is no error, the zero

@@ -16,5 +16,5 @@ func Redirect(status int, target string) Answer {
 	if unsafe || status < 300 || status > 399 {
 		return Denial(http.StatusServiceUnavailable, "unavailable", true, "")
 	}
-	return answer(status, "text/plain; charset=utf-8", problemPolicy, nil).With("location", target)
+	return answer(status, "text/plain; charset=utf-8", problemPolicy, noReferrer, nil).With("location", target)
 }

@@ -37,8 +37,9 @@ type view struct {
 	Post    string  // the path that Button posts to
 	Inputs  []Input // of that form
 	Button  string
-	Refresh string // where the page leads by itself
-	Word    string // the reason
+	Back    *Choice // below the form: the way out of it
+	Refresh string  // where the page leads by itself
+	Word    string  // the reason
 }
 
 // answer renders the page. The layout is fixed and every value is a string, so
@@ -48,7 +49,11 @@ func (v view) answer() Answer {
 	if err := layout.Execute(&body, v); err != nil {
 		return Denial(http.StatusServiceUnavailable, "unavailable", false, "")
 	}
-	return answer(v.Status, "text/html; charset=utf-8", policy, body.Bytes())
+	referrer := noReferrer
+	if v.Post != "" {
+		referrer = formReferrer
+	}
+	return answer(v.Status, "text/html; charset=utf-8", policy, referrer, body.Bytes())
 }
 
 // pagePolicy allows nothing but the one inline stylesheet, by its hash (CSP

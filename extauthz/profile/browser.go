@@ -21,10 +21,10 @@ func unsafe(r check.Request) bool {
 }
 
 // sameSite tells whether an unsafe request comes from a page of its own host or of an origin that is allowed. The browser says so in
-// Origin, or, where it leaves that out, in Sec-Fetch-Site; a request that says neither comes from no page that we know.
+// Origin, or, where it leaves that out or hides it as null (a page without a referrer does that to its own forms), in Sec-Fetch-Site, which
+// no page can write; a request that says neither comes from no page that we know.
 func sameSite(r check.Request, own string, allowed []string) bool {
-	if len(r.Header["origin"]) > 0 {
-		origin := r.Header.Get("origin")
+	if origin := r.Header.Get("origin"); len(r.Header["origin"]) > 0 && origin != "null" {
 		return origin == own || slices.Contains(allowed, origin)
 	}
 	return r.Header.Get("sec-fetch-site") == "same-origin"

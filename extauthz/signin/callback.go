@@ -54,7 +54,7 @@ func (d *Door) withoutCookie(v visit, begun state) (page.Answer, error) {
 func (d *Door) refuse(v visit, p *Provider, begun state, err error) (page.Answer, error) {
 	if refusal, ok := errors.AsType[Refusal](err); ok {
 		d.SignIns.WithLabelValues(p.ID, refusal.Reason).Inc()
-		return page.NotAllowed(refusal.Reason), nil
+		return page.NotAllowed(refusal.Reason, d.another()), nil
 	}
 	if errors.Is(err, errAnswer) {
 		d.SignIns.WithLabelValues(p.ID, "start-again").Inc()
@@ -77,7 +77,7 @@ func (d *Door) establish(v visit, who session.Identity, back *flow) (page.Answer
 	limits := d.Policies.For(who)
 	if err := d.Fits(session.Session{Identity: who}); err != nil {
 		d.SignIns.WithLabelValues(who.Provider, "claims-too-large").Inc()
-		return page.NotAllowed("claims-too-large"), err
+		return page.NotAllowed("claims-too-large", d.another()), err
 	}
 	current, err := d.current(v, who, limits)
 	if err != nil {

@@ -120,13 +120,18 @@ func (p *Provider) oauth(d *discovered, redirect string) *oauth2.Config {
 	}
 }
 
-// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce.
-func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier string) (string, error) {
+// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce. again has the provider ask who it is
+// even if it knows.
+func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier string, again bool) (string, error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	return p.oauth(d, redirect).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), nil
+	options := []oauth2.AuthCodeOption{oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)}
+	if again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", promptLogin))
+	}
+	return p.oauth(d, redirect).AuthCodeURL(state, options...), nil
 }
 
 // finish redeems the code of an answer that belongs to our state, and judges the ID token. The error is errAnswer, a Refusal or errProvider.

@@ -10,7 +10,7 @@ import (
 
 // askSignOut shows the button. A GET must not sign anybody out: any page can cause one.
 func (d *Door) askSignOut(v visit) (page.Answer, error) {
-	return page.SignOut(PathLogout, v.host), nil
+	return page.SignOut(PathLogout, v.host, d.home(v.host)), nil
 }
 
 // signOut ends the session at every host. The check has made sure that the request comes from this very host.

@@ -32,13 +32,19 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	}
 	living, err := d.living(v)
 	switch {
-	case err == nil:
+	case err == nil && v.query["prompt"] != promptLogin:
 		return d.leave(v, living, back)
-	case !errors.Is(err, session.ErrNone):
+	case err != nil && !errors.Is(err, session.ErrNone):
 		return failed(err)
 	}
 	return d.toProvider(v, back)
 }
+
+// promptLogin asks the provider to ask the person again (OpenID Connect Core 1.0 section 3.1.2.1): the only value that our sign-in takes.
+const promptLogin = "login"
+
+// another is where a person begins anew with another account than the one that the provider knows.
+func (d *Door) another() string { return d.SignInURL() + "?prompt=" + promptLogin }
 
 // wanted is the flow that the person comes with, or nil where they came by themselves.
 func (d *Door) wanted(v visit) (*flow, error) {
@@ -61,7 +67,7 @@ func (d *Door) toProvider(v visit, back *flow) (page.Answer, error) {
 	if err != nil {
 		return failed(err)
 	}
-	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier)
+	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, v.query["prompt"] == promptLogin)
 	if err != nil {
 		return page.ProviderUnavailable(v.URL.RequestURI()), err
 	}

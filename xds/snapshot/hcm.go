@@ -56,11 +56,12 @@ func bound(hcm *hcmv3.HttpConnectionManager) {
 		HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST, // many backends read x_y as x-y
 	}
 	hcm.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AllowChunkedLength: false, AcceptHttp_10: false}
+	// No extended CONNECT (RFC 8441): products speak HTTP/1.1, and Envoy would hand them an upgrade without Sec-WebSocket-Key. Browsers open
+	// HTTP/1.1 for a WebSocket then.
 	hcm.Http2ProtocolOptions = &corev3.Http2ProtocolOptions{
 		MaxConcurrentStreams:                    number(100),
 		InitialStreamWindowSize:                 number(64 << 10),
 		InitialConnectionWindowSize:             number(1 << 20),
-		AllowConnect:                            true, // WebSocket over HTTP/2 (RFC 8441); plain CONNECT has no route
 		OverrideStreamErrorOnInvalidHttpMessage: yes,
 	}
 }
