@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"envoy/bootstrap":      {"envoy/topology"},
 	"xds/snapshot":         {"envoy", "policies"},
 	"xds/push":             {"xds/snapshot", "envoy"},
+	"xds/doctor":           {},
 	"extauthz/kv":          {},
 	"extauthz/keys":        {},
 	"extauthz/page":        {},

@@ -26,7 +26,7 @@ type section struct {
 	Policies  daemon.Path    `yaml:"policies"` // the folder of the Rego files
 	Keys      keyFiles       `yaml:"keys"`
 	Providers []provider     `yaml:"providers"`
-	Session   sessionLimits  `yaml:"session"`
+	Session   sessionPolicy  `yaml:"session"`
 	CA        daemon.Path    `yaml:"ca"`      // PEM roots for the providers, beside the system's; may be absent
 	Connect   daemon.Connect `yaml:"connect"` // where to dial for a name
 }
@@ -37,6 +37,8 @@ type keyFiles struct {
 	Sealing daemon.Path `yaml:"sealing"` // folder: keys of sealed values in URLs
 	UserID  daemon.Path `yaml:"user_id"` // file: 32 random bytes or more, kept in the backup
 }
+
+func (k keyFiles) folders() []string { return []string{string(k.UCT), string(k.Sealing)} }
 
 // provider is one identity provider of the organisation.
 type provider struct {
@@ -50,14 +52,50 @@ type provider struct {
 	GroupsClaim  string      `yaml:"groups_claim"`  // groups if absent
 }
 
-// sessionLimits bound a session.
-type sessionLimits struct {
-	Idle     daemon.Duration `yaml:"idle"`     // 30m if absent
-	Absolute daemon.Duration `yaml:"absolute"` // 12h if absent
+// sessionPolicy bounds sessions: everybody's, and other people's otherwise.
+type sessionPolicy struct {
+	Idle       daemon.Duration `yaml:"idle"`       // 30m if absent
+	Absolute   daemon.Duration `yaml:"absolute"`   // 12h if absent
+	Exceptions []exception     `yaml:"exceptions"` // the first that names one of a person's groups, or their provider, counts
 }
 
-func (s sessionLimits) policies() session.Policies {
-	return session.Policies{Default: session.Limits{Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour)}}
+// exception is the limits of some people. A limit that it leaves out is everybody's.
+type exception struct {
+	Groups    []string        `yaml:"groups"`
+	Providers []string        `yaml:"providers"`
+	Idle      daemon.Duration `yaml:"idle"`
+	Absolute  daemon.Duration `yaml:"absolute"`
+}
+
+func (s sessionPolicy) policies() session.Policies {
+	all := session.Policies{Default: session.Limits{Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour)}}
+	for _, e := range s.Exceptions {
+		limits := session.Limits{Idle: e.Idle.Or(all.Default.Idle), Absolute: e.Absolute.Or(all.Default.Absolute)}
+		all.Special = append(all.Special, session.Policy{Groups: e.Groups, Providers: e.Providers, Limits: limits})
+	}
+	return all
+}
+
+func (s sessionPolicy) validate(f *daemon.Faults, providers []provider) {
+	all := s.policies()
+	tooLong := func(at *daemon.Faults, l session.Limits) {
+		if l.Idle > l.Absolute {
+			at.Add("idle", "is longer than absolute (%s): a session would never be idle too long", l.Absolute)
+		}
+	}
+	tooLong(f, all.Default)
+	for i, e := range s.Exceptions {
+		at := f.In("exceptions[%d]", i)
+		tooLong(at, all.Special[i].Limits)
+		if len(e.Groups)+len(e.Providers) == 0 {
+			at.Add("", "needs groups or providers: it is for nobody")
+		}
+		for j, id := range e.Providers {
+			if !slices.ContainsFunc(providers, func(p provider) bool { return p.ID == id }) {
+				at.Add(fmt.Sprintf("providers[%d]", j), "%q is none of the providers", id)
+			}
+		}
+	}
 }
 
 func loadConfig(file string) (*config, error) {
@@ -85,10 +123,7 @@ func (s section) validate(f *daemon.Faults) {
 		}
 	}
 	s.Connect.Validate(f.In("connect"))
-	limits := s.Session.policies().Default
-	if limits.Idle > limits.Absolute {
-		f.In("session").Add("idle", "is longer than absolute (%s): a session would never be idle too long", limits.Absolute)
-	}
+	s.Session.validate(f.In("session"), s.Providers)
 	if len(s.Providers) == 0 {
 		f.Add("providers", "needs at least one identity provider")
 	}

@@ -44,18 +44,17 @@ type state struct {
 	providers []*signin.Provider
 }
 
-func newLive(p *daemon.Process, c *config, store *kv.Bolt, sessions *session.Stored) (*live, error) {
-	signers, err := keys.OpenSigners(string(c.ExtAuthz.Keys.UCT), time.Now)
-	if err != nil {
-		return nil, err
+// open reads the keys and makes the first state. The checks and the door are served only after it.
+func (l *live) open(c *config, store *kv.Bolt, sessions *session.Stored) (err error) {
+	l.store, l.sessions, l.signIns = store, sessions, signin.Metrics(l.process.Admin.Metrics)
+	if l.signers, err = keys.OpenSigners(string(c.ExtAuthz.Keys.UCT), time.Now); err != nil {
+		return err
 	}
-	sealers, err := keys.OpenSealers(string(c.ExtAuthz.Keys.Sealing), time.Now)
-	if err != nil {
-		return nil, err
+	if l.sealers, err = keys.OpenSealers(string(c.ExtAuthz.Keys.Sealing), time.Now); err != nil {
+		return err
 	}
-	l := &live{process: p, store: store, sessions: sessions, signers: signers, sealers: sealers, signIns: signin.Metrics(p.Admin.Metrics)}
-	p.Admin.Ready("policies", errors.New("not loaded yet"))
-	return l, l.apply(c)
+	l.process.Admin.Ready("policies", errors.New("not loaded yet"))
+	return l.apply(c)
 }
 
 // Decide answers a check with the state of the moment.
@@ -162,11 +161,6 @@ func (l *live) reloadFile() error {
 		}
 	}
 	return l.apply(fresh)
-}
-
-func (l *live) keyFolders() []string {
-	k := l.state.Load().config.ExtAuthz.Keys
-	return []string{string(k.UCT), string(k.Sealing)}
 }
 
 func (l *live) reloadKeys() error { return errors.Join(l.signers.Reload(), l.sealers.Reload()) }

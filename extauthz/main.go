@@ -25,13 +25,16 @@ func main() { os.Exit(daemon.Main("extauthz", loadConfig, start)) }
 
 // start builds the units: what stands early outlives what stands late, so the store is the last to go.
 func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, error) {
+	live := &live{process: p}
+	watch := daemon.Watch(p.Log, p.Admin, // looks at the files before they are read, so that no change is missed
+		daemon.Reload{What: "config", Files: func() []string { return []string{p.File} }, Do: live.reloadFile},
+		daemon.Reload{What: "keys", Files: c.ExtAuthz.Keys.folders, Do: live.reloadKeys})
 	store, err := kv.OpenBolt(string(c.ExtAuthz.Store), time.Now)
 	if err != nil {
 		return nil, err
 	}
 	sessions := session.NewStored(store, time.Now)
-	live, err := newLive(p, c, store, sessions)
-	if err != nil {
+	if err := live.open(c, store, sessions); err != nil {
 		return nil, err
 	}
 	checks, err := checkUnit(p, c, live)
@@ -54,9 +57,7 @@ func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, erro
 		admin,
 		{Name: "policies", Run: live.watchPolicies},
 		{Name: "providers", Run: func(ctx context.Context) error { return signin.RunProviders(ctx, live.providers, live.providerState) }},
-		daemon.Watch(p.Log, p.Admin,
-			daemon.Reload{What: "config", Files: func() []string { return []string{p.File} }, Do: live.reloadFile},
-			daemon.Reload{What: "keys", Files: live.keyFolders, Do: live.reloadKeys}),
+		watch,
 		door,
 		checks,
 	}, nil

@@ -19,6 +19,7 @@ type Config struct {
 type Section struct {
 	Admin        daemon.Address `yaml:"admin"`        // health, metrics and status, on loopback unless there is a reason
 	Certificates []KeyPair      `yaml:"certificates"` // of the guarded hosts; the isolated side only
+	Remote       *Remote        `yaml:"remote"`       // for Envoys on other machines; none if absent
 }
 
 // KeyPair names the PEM files of one TLS server certificate.
@@ -41,6 +42,9 @@ func (c *Config) Validate(f *daemon.Faults) {
 	section := f.In("xds")
 	if c.XDS.Admin == "" {
 		section.Add("admin", "is required: host:port for health, metrics and status, such as 127.0.0.1:9902")
+	}
+	if c.XDS.Remote != nil {
+		c.XDS.Remote.validate(section.In("remote"), c.role())
 	}
 	switch {
 	case c.Cloud != nil:

@@ -20,6 +20,7 @@ type control struct {
 	config *Config
 	now    func() time.Time
 	server *push.Server
+	remote *push.Remote // nil without xds.remote
 	expiry *prometheus.GaugeVec
 }
 
@@ -37,6 +38,9 @@ func (c *control) certificateFiles() []string {
 	var files []string
 	for _, pair := range c.config.XDS.Certificates {
 		files = append(files, string(pair.Certificate), string(pair.Key))
+	}
+	if c.config.XDS.Remote != nil {
+		files = append(files, c.config.XDS.Remote.files()...)
 	}
 	return files
 }
@@ -62,6 +66,8 @@ func (c *Config) restartFor(next *Config) error {
 		return errors.New("sockets has changed: restart xds, extauthz and the Envoys, since they meet there")
 	case c.XDS.Admin != next.XDS.Admin:
 		return errors.New("xds.admin has changed: restart xds to listen there")
+	case c.XDS.listen() != next.XDS.listen():
+		return errors.New("xds.remote.listen has changed: restart xds to listen there")
 	}
 	return nil
 }
@@ -69,18 +75,31 @@ func (c *Config) restartFor(next *Config) error {
 // rebuild takes the certificates as they are now.
 func (c *control) rebuild() error { return c.apply(c.config) }
 
+// apply reads everything before it changes anything.
 func (c *control) apply(config *Config) error {
 	resources, leaves, err := build(config, c.now())
 	if err != nil {
 		return err
 	}
+	var access push.Access
+	if c.remote != nil {
+		if access, err = config.XDS.Remote.access(c.now()); err != nil {
+			return err
+		}
+	}
 	if err := c.server.Set(resources); err != nil {
 		return err
+	}
+	if c.remote != nil {
+		c.remote.Allow(access)
 	}
 	c.config = config
 	c.expiry.Reset()
 	for i, leaf := range leaves {
 		c.expiry.WithLabelValues(string(config.XDS.Certificates[i].Certificate)).Set(float64(leaf.NotAfter.Unix()))
+	}
+	if c.remote != nil {
+		c.expiry.WithLabelValues(string(config.XDS.Remote.Certificate)).Set(float64(access.Certificate.Leaf.NotAfter.Unix()))
 	}
 	return nil
 }
@@ -106,15 +125,23 @@ func build(config *Config, now time.Time) (snapshot.Resources, []*x509.Certifica
 func (s Section) read() ([]snapshot.Certificate, error) {
 	var out []snapshot.Certificate
 	for _, pair := range s.Certificates {
-		chain, err := os.ReadFile(string(pair.Certificate))
+		certificate, err := readPair(pair)
 		if err != nil {
-			return nil, fmt.Errorf("xds: reading a certificate: %w", err)
+			return nil, err
 		}
-		key, err := daemon.ReadSecret(pair.Key)
-		if err != nil {
-			return nil, fmt.Errorf("xds: %w", err)
-		}
-		out = append(out, snapshot.Certificate{Name: string(pair.Certificate), Chain: chain, Key: key})
+		out = append(out, certificate)
 	}
 	return out, nil
+}
+
+func readPair(pair KeyPair) (snapshot.Certificate, error) {
+	chain, err := os.ReadFile(string(pair.Certificate))
+	if err != nil {
+		return snapshot.Certificate{}, fmt.Errorf("xds: reading a certificate: %w", err)
+	}
+	key, err := daemon.ReadSecret(pair.Key)
+	if err != nil {
+		return snapshot.Certificate{}, fmt.Errorf("xds: %w", err)
+	}
+	return snapshot.Certificate{Name: string(pair.Certificate), Chain: chain, Key: key}, nil
 }

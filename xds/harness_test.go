@@ -96,8 +96,7 @@ func controlPlane(t *testing.T, role topology.Role, socket string, r snapshot.Re
 	return server, log
 }
 
-// envoy starts an Envoy of a role and waits until it serves.
-func envoy(t *testing.T, role topology.Role, id, socket string) *run.Envoy {
+func envoyBinary(t *testing.T) string {
 	t.Helper()
 	cache, err := run.CacheDir()
 	if err != nil {
@@ -107,15 +106,28 @@ func envoy(t *testing.T, role topology.Role, id, socket string) *run.Envoy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return binary
+}
+
+// envoy starts an Envoy of a role and waits until it serves.
+func envoy(t *testing.T, role topology.Role, id, socket string) *run.Envoy {
+	t.Helper()
 	dir := shortDir(t)
 	admin := filepath.Join(dir, "a.sock")
 	boot, err := bootstrap.For(bootstrap.Options{Role: role, NodeID: id, XDSSocket: socket, AdminSocket: admin})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := run.Start(context.Background(), run.Options{
-		Binary: binary, Bootstrap: boot, AdminSocket: admin, Dir: dir, Name: id, Concurrency: 1, DrainTime: time.Second,
-	})
+	e := startEnvoy(t, run.Options{Bootstrap: boot, AdminSocket: admin, Dir: dir, Name: id})
+	live(t, e)
+	return e
+}
+
+// startEnvoy runs an Envoy until the test ends.
+func startEnvoy(t *testing.T, o run.Options) *run.Envoy {
+	t.Helper()
+	o.Binary, o.Concurrency, o.DrainTime = envoyBinary(t), 1, time.Second
+	e, err := run.Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,12 +136,16 @@ func envoy(t *testing.T, role topology.Role, id, socket string) *run.Envoy {
 			t.Error(err)
 		}
 	})
+	return e
+}
+
+func live(t *testing.T, e *run.Envoy) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := e.WaitLive(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return e
 }
 
 // eventually polls, since Envoy applies a push a few milliseconds after it was set.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -9,7 +11,35 @@ import (
 	"isogate/xds/push"
 )
 
-func main() { os.Exit(daemon.Main("xds", load, start)) }
+const usage = `xds is the control plane of one side.
+
+  xds -config FILE                     serve the Envoys of the file's side
+  xds -config FILE -check              validate the file and exit
+  xds print -config FILE -role ROLE    print a role's whole configuration, for an Envoy that asks no control plane
+  xds doctor FILE                      name what is unsafe in an Envoy configuration or config dump
+
+xds print -h and xds doctor -h tell more.
+`
+
+func main() { os.Exit(dispatch(os.Args[1:])) }
+
+func dispatch(args []string) int {
+	word := ""
+	if len(args) > 0 {
+		word = args[0]
+	}
+	switch word {
+	case "print":
+		return printStatic(args[1:], os.Stdout, os.Stderr)
+	case "doctor":
+		return examine(args[1:], os.Stdin, os.Stdout, os.Stderr)
+	case "-h", "-help", "--help", "help":
+		fmt.Print(usage)
+		return 0
+	default:
+		return daemon.Main("xds", load, start)
+	}
+}
 
 // start builds the first resources before anything is served: a certificate that does not work ends the start here.
 func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit, error) {
@@ -17,6 +47,9 @@ func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit,
 		file: p.File, config: config, now: time.Now,
 		server: push.NewServer(config.role(), p.Log, push.NewMetrics(p.Admin.Metrics)),
 		expiry: newExpiry(p.Admin.Metrics),
+	}
+	if config.XDS.Remote != nil {
+		c.remote = push.NewRemote(p.Log, c.server)
 	}
 	watch := daemon.Watch(p.Log, p.Admin, // looks at the files before they are read, so that no change is missed
 		daemon.Reload{What: "config", Files: c.configFiles, Do: c.reloadConfig},
@@ -29,11 +62,31 @@ func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit,
 	if err != nil {
 		return nil, err
 	}
-	socket, err := daemon.ListenUnix(config.socket())
+	envoys, err := c.listen()
 	if err != nil {
 		return nil, err
 	}
 	p.Admin.Note("envoys", c.server)
 	p.Admin.Ready("resources", nil)
-	return []daemon.Unit{admin, c.server.Unit(socket), watch}, nil
+	return append(append([]daemon.Unit{admin}, envoys...), watch), nil
+}
+
+// listen binds what Envoys connect to.
+func (c *control) listen() ([]daemon.Unit, error) {
+	var remote net.Listener
+	if c.remote != nil {
+		var err error
+		if remote, err = net.Listen("tcp", string(c.config.XDS.Remote.Listen)); err != nil {
+			return nil, fmt.Errorf("xds: the remote listener: %w", err)
+		}
+	}
+	socket, err := daemon.ListenUnix(c.config.socket())
+	if err != nil {
+		return nil, err
+	}
+	units := []daemon.Unit{c.server.Unit(socket)}
+	if remote != nil {
+		units = append(units, c.remote.Unit(remote))
+	}
+	return units, nil
 }

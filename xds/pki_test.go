@@ -55,11 +55,17 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 // issue writes a certificate for names, and its key, into a folder; the files keep their names, so issuing again is a rotation.
 func (a *authority) issue(t *testing.T, dir, file string, serial int64, names ...string) KeyPair {
 	t.Helper()
+	return a.issueAs(t, dir, file, serial, func(c *x509.Certificate) { c.DNSNames = names })
+}
+
+func (a *authority) issueAs(t *testing.T, dir, file string, serial int64, change func(*x509.Certificate)) KeyPair {
+	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: big.NewInt(serial),
+		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -83,4 +89,10 @@ func write(t *testing.T, file string, content []byte) {
 	if err := os.Rename(file+".new", file); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// writeRoots writes the authority's own certificate.
+func (a *authority) writeRoots(t *testing.T, file string) {
+	t.Helper()
+	write(t, file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
 }

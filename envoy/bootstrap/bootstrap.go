@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -16,12 +17,13 @@ import (
 	"isogate/envoy/topology"
 )
 
-// Options are what differs between two Envoys. All are required.
+// Options are what differs between two Envoys. All are required, but only one of XDSSocket and XDSRemote.
 type Options struct {
 	Role        topology.Role
-	NodeID      string // tells the Envoys of one role apart in logs; the control plane takes the role from the socket, never from here
-	XDSSocket   string // absolute path of the socket on which the control plane serves this role
-	AdminSocket string // absolute path of the socket that Envoy makes for its operator, mode 0600
+	NodeID      string  // tells the Envoys of one role apart in logs; the control plane never takes the role from here
+	XDSSocket   string  // absolute path of the socket on which a control plane on this machine serves this role
+	XDSRemote   *Remote // a control plane on another machine, instead
+	AdminSocket string  // absolute path of the socket that Envoy makes for its operator, mode 0600
 }
 
 // For gives the bootstrap as JSON, the same bytes for the same options. Its names are those of Envoy's own pages
@@ -48,8 +50,13 @@ func (o Options) validate() error {
 	if o.NodeID == "" {
 		faults = append(faults, errors.New("a node id is required"))
 	}
-	if !filepath.IsAbs(o.XDSSocket) {
+	switch {
+	case o.XDSRemote == nil && !filepath.IsAbs(o.XDSSocket):
 		faults = append(faults, fmt.Errorf("the control plane's socket %q must be an absolute path", o.XDSSocket))
+	case o.XDSRemote != nil && o.XDSSocket != "":
+		faults = append(faults, errors.New("the control plane is either on this machine or on another one"))
+	case o.XDSRemote != nil:
+		faults = append(faults, o.XDSRemote.validate())
 	}
 	if !filepath.IsAbs(o.AdminSocket) {
 		faults = append(faults, fmt.Errorf("the admin socket %q must be an absolute path", o.AdminSocket))
@@ -58,24 +65,36 @@ func (o Options) validate() error {
 }
 
 func (o Options) build() (*bootstrapv3.Bootstrap, error) {
-	xds, err := controlPlane(o.XDSSocket)
+	xds, err := o.controlPlane()
 	if err != nil {
 		return nil, err
 	}
+	b, err := common(&corev3.Node{Id: o.NodeID, Cluster: string(o.Role)}, o.AdminSocket)
+	if err != nil {
+		return nil, err
+	}
+	b.StaticResources = &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}}
+	b.DynamicResources = ads()
+	return b, nil
+}
+
+// common is what every Envoy of ours has, whoever gives it its resources.
+func common(node *corev3.Node, adminSocket string) (*bootstrapv3.Bootstrap, error) {
 	limits, err := overload()
 	if err != nil {
 		return nil, err
 	}
-	return &bootstrapv3.Bootstrap{
-		Node:             &corev3.Node{Id: o.NodeID, Cluster: string(o.Role)},
-		StaticResources:  xds,
-		DynamicResources: ads(),
-		OverloadManager:  limits,
-		Admin:            admin(o.AdminSocket),
-		StatsConfig:      stats(),
+	b := &bootstrapv3.Bootstrap{
+		Node:            node,
+		OverloadManager: limits,
+		StatsConfig:     stats(),
 		// Nothing collects statistics but whoever asks the admin socket; histograms are then as fresh as counters.
 		StatsFlush: &bootstrapv3.Bootstrap_StatsFlushOnAdmin{StatsFlushOnAdmin: true},
-	}, nil
+	}
+	if adminSocket != "" {
+		b.Admin = admin(adminSocket)
+	}
+	return b, nil
 }
 
 // encode goes through json.Indent, since protojson varies its white space on purpose.

@@ -28,16 +28,36 @@ func options(role topology.Role) Options {
 	}
 }
 
-func TestGolden(t *testing.T) {
-	wanted := map[string]bool{}
+// documents are all that this package makes, by the names of their golden files.
+func documents(t *testing.T) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	keep := func(name string, raw []byte, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = raw
+	}
 	for _, role := range roles {
-		file := filepath.Join("testdata", string(role)+".json")
-		wanted[file] = true
-		t.Run(string(role), func(t *testing.T) {
-			got, err := For(options(role))
-			if err != nil {
-				t.Fatal(err)
-			}
+		raw, err := For(options(role))
+		keep(string(role)+".json", raw, err)
+	}
+	raw, err := For(remoteOptions())
+	keep("remote.json", raw, err)
+	files, err := remote().SecretFiles()
+	for name, raw := range files {
+		keep(name, raw, err)
+	}
+	raw, err = Static(topology.Edge, "/run/isogate/admin-edge.sock", &bootstrapv3.Bootstrap_StaticResources{})
+	keep("static.json", raw, err)
+	return out
+}
+
+func TestGolden(t *testing.T) {
+	wanted := documents(t)
+	for name, got := range wanted {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join("testdata", name)
 			if *update {
 				if err := os.WriteFile(file, got, 0o644); err != nil {
 					t.Fatal(err)
@@ -57,11 +77,11 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if wanted[file] {
+		if wanted[filepath.Base(file)] != nil {
 			continue
 		}
 		if !*update {
-			t.Errorf("%s belongs to no role", file)
+			t.Errorf("%s belongs to no document", file)
 		} else if err := os.Remove(file); err != nil {
 			t.Error(err)
 		}
@@ -110,6 +130,7 @@ func TestFaults(t *testing.T) {
 		{"no admin socket", func(o *Options) { o.AdminSocket = "" }, `the admin socket "" must be an absolute path`},
 		{"a relative admin socket", func(o *Options) { o.AdminSocket = "./a" }, `"./a" must be an absolute path`},
 		{"not UTF-8", func(o *Options) { o.NodeID = "\xff" }, "invalid UTF-8"},
+		{"both control planes", func(o *Options) { o.XDSRemote = remote() }, "either on this machine or on another"},
 		{"all at once", func(o *Options) { *o = Options{} }, "a node id is required\nthe control plane's"},
 	}
 	for _, tt := range tests {

@@ -68,13 +68,20 @@ func xdsService() *corev3.GrpcService {
 }
 
 // controlPlane is the one cluster that Envoy knows before it has asked for any.
-func controlPlane(socket string) (*bootstrapv3.Bootstrap_StaticResources, error) {
+func (o Options) controlPlane() (*clusterv3.Cluster, error) {
+	if o.XDSRemote != nil {
+		return o.XDSRemote.cluster()
+	}
+	return cluster(pipe(o.XDSSocket, 0))
+}
+
+func cluster(address *corev3.Address) (*clusterv3.Cluster, error) {
 	options, err := http2()
 	if err != nil {
 		return nil, err
 	}
-	endpoint := &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: pipe(socket, 0)}}}
-	return &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{{
+	endpoint := &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address}}}
+	return &clusterv3.Cluster{
 		Name:                          xdsCluster,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:                durationpb.New(connectTimeout),
@@ -83,7 +90,7 @@ func controlPlane(socket string) (*bootstrapv3.Bootstrap_StaticResources, error)
 			ClusterName: xdsCluster,
 			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{endpoint}}},
 		},
-	}}}, nil
+	}, nil
 }
 
 func http2() (map[string]*anypb.Any, error) {

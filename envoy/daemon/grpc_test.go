@@ -91,8 +91,8 @@ func TestGRPCCutsWhatHangs(t *testing.T) {
 		if took := time.Since(start); took != graceful {
 			t.Errorf("ended after %s, want %s", took, graceful)
 		}
-		if err := <-failed; status.Code(err) != codes.Unavailable {
-			t.Errorf("the hanging call: %v", err)
+		if err := <-failed; status.Code(err) != codes.Unavailable || time.Since(start) != graceful {
+			t.Errorf("the hanging call: %v after %s", err, time.Since(start))
 		}
 		close(release)
 	})

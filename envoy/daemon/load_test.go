@@ -105,6 +105,7 @@ func TestLoadFaults(t *testing.T) {
 		{"mapping for a list", "name: a\nitems:\n  id: x\n", []string{"f.yaml:3: items: cannot be a mapping here: want a list"}},
 		{"mapping for a text", "name: a\nwords:\n  - b: c\n", []string{"f.yaml:3: words[0]: cannot be a mapping here: want text"}},
 		{"text for a mapping", "name: a\ndeep: x\n", []string{"f.yaml:2: deep: cannot be text here: want a mapping"}},
+		{"text of two lines for a number", "name: a\nport: \"x\\ny\"\n", []string{"f.yaml:2: port: cannot be text here: want a whole number"}},
 		{"date for a number", "name: a\nport: 2026-01-02\n", []string{"f.yaml:2: port: cannot be a date here: want a whole number"}},
 		{"a tag of its own", "name: a\nport: !hush 5\n", []string{"f.yaml:2: port: cannot be a value with a tag of its own here: want a whole number"}},
 		{"the whole is a list", "- a\n- b\n", []string{"f.yaml:1: cannot be a list here: want a mapping"}},

@@ -58,6 +58,7 @@ func run[C any](name string, args []string, stdout, stderr io.Writer, load func(
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	p := &Process{File: *file, Log: slog.New(slog.NewJSONHandler(stderr, nil)).With("daemon", name), Admin: NewAdmin()}
+	slog.SetDefault(p.Log) // what libraries print, net/http among them, becomes a line of the same log
 	if err := serve(ctx, p, config, start); err != nil {
 		p.Log.Error("ended", "error", err.Error())
 		return exitFailed

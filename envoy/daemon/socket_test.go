@@ -108,8 +108,8 @@ func TestListenUnixReplacesWithoutAGap(t *testing.T) {
 			for n := 0; ; n++ {
 				select {
 				case <-stop:
-					if n < 10 {
-						t.Errorf("only %d dials", n)
+					if n == 0 {
+						t.Error("not one dial")
 					}
 					return
 				default:
@@ -119,6 +119,7 @@ func TestListenUnixReplacesWithoutAGap(t *testing.T) {
 					t.Errorf("dial %d: %v", n, err)
 					return
 				}
+				_, _ = conn.Read(make([]byte, 1)) // until it is closed, or the queue of the listener would fill up
 				_ = conn.Close()
 			}
 		})
@@ -150,6 +151,21 @@ func TestListenUnixOldCloseKeepsTheNewSocket(t *testing.T) {
 		t.Errorf("the new listener: %v", err)
 	} else {
 		_ = got.Close()
+	}
+}
+
+// In two containers both processes may have the number 1: the close of the old one must not remove the name under which the new one has just
+// bound.
+func TestListenUnixCloseRemovesNothing(t *testing.T) {
+	path := filepath.Join(shortDir(t), "a.sock")
+	l := listen(t, path)
+	successor := l.Addr().String()
+	put(t, successor, "")
+	_ = l.Close()
+	for _, name := range []string{path, successor} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ func runUnits(ctx context.Context, log *slog.Logger, ending func(), units []Unit
 	for i := len(units) - 1; i >= 0; i-- {
 		if !running[i]() {
 			log.Error("unit did not end in time", "unit", units[i].Name, "after", drainTime)
+			first = cmp.Or(first, fmt.Errorf("%s: did not end within %s", units[i].Name, drainTime))
 		}
 	}
 	for len(ended) > 0 {

@@ -11,11 +11,17 @@ import (
 	"time"
 )
 
-// watched runs Watch over files until the test's bubble ends, and counts the reloads.
-func watched(t *testing.T, admin *Admin, result *error, files ...string) *atomic.Int32 {
+// watched runs Watch over files until the test's bubble ends, and counts the reloads, which fail while broken holds.
+func watched(t *testing.T, admin *Admin, broken *atomic.Bool, files ...string) *atomic.Int32 {
 	t.Helper()
 	var count atomic.Int32
-	u := Watch(quiet, admin, Reload{What: "config", Files: func() []string { return files }, Do: func() error { count.Add(1); return *result }})
+	u := Watch(quiet, admin, Reload{What: "config", Files: func() []string { return files }, Do: func() error {
+		count.Add(1)
+		if broken.Load() {
+			return errors.New("broken")
+		}
+		return nil
+	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- u.Run(ctx) }()
@@ -79,6 +85,8 @@ func TestWatch(t *testing.T) {
 			must(t, os.Symlink("b", in(dir, "next")))
 			must(t, os.Rename(in(dir, "next"), in(dir, "current")))
 		}}},
+		{"a symlink's target changed", "links/key", steps{func(t *testing.T, dir string) { put(t, in(dir, "a/key"), "longer") }}},
+		{"an entry's target changed", "links", steps{func(t *testing.T, dir string) { put(t, in(dir, "a/key"), "longer") }}},
 		{"entry is a symlink that was swapped", "links", steps{func(t *testing.T, dir string) {
 			must(t, os.Symlink("../b/key", in(dir, "next")))
 			must(t, os.Rename(in(dir, "next"), in(dir, "links/key")))
@@ -96,7 +104,7 @@ func TestWatch(t *testing.T) {
 			must(t, os.Symlink("a", in(dir, "current")))
 			must(t, os.Symlink("../a/key", in(dir, "links/key")))
 			synctest.Test(t, func(t *testing.T) {
-				count := watched(t, NewAdmin(), new(error), in(dir, tt.watch))
+				count := watched(t, NewAdmin(), new(atomic.Bool), in(dir, tt.watch))
 				time.Sleep(5 * watchEvery)
 				if got := count.Load(); got != 0 {
 					t.Fatalf("%d reloads before any change", got)
@@ -132,7 +140,7 @@ func TestWatchLooksBeforeItRuns(t *testing.T) {
 func TestWatchWaitsForTheWriter(t *testing.T) {
 	file := write(t, "")
 	synctest.Test(t, func(t *testing.T) {
-		count := watched(t, NewAdmin(), new(error), file)
+		count := watched(t, NewAdmin(), new(atomic.Bool), file)
 		text := ""
 		for range 20 {
 			text += "line\n"
@@ -153,13 +161,14 @@ func TestWatchWaitsForTheWriter(t *testing.T) {
 func TestWatchFailedReload(t *testing.T) {
 	file := write(t, "1")
 	synctest.Test(t, func(t *testing.T) {
-		admin, result := NewAdmin(), errors.New("broken")
-		count := watched(t, admin, &result, file)
+		admin, broken := NewAdmin(), new(atomic.Bool)
+		broken.Store(true)
+		count := watched(t, admin, broken, file)
 		put(t, file, "broken")
 		time.Sleep(10 * watchEvery)
 		wantAnswer(t, admin, "/metrics", 200, `isogate_reloads_total{result="failed",what="config"} 1`)
 		wantAnswer(t, admin, "/status", 200, `"reload of config": "failed, the last good state stays: broken"`)
-		result = nil
+		broken.Store(false)
 		put(t, file, "good again")
 		time.Sleep(10 * watchEvery)
 		wantAnswer(t, admin, "/metrics", 200, `isogate_reloads_total{result="failed",what="config"} 1`, `isogate_reloads_total{result="ok",what="config"} 1`)

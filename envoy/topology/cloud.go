@@ -160,6 +160,9 @@ func (p Product) validate(f *daemon.Faults) {
 	if !name.MatchString(p.ID) {
 		f.Add("id", "must be 1 to 32 characters of a-z, 0-9 and -, starting with a letter")
 	}
+	if p.ID == "auth" {
+		f.Add("id", "auth is the auth host's own name: choose another")
+	}
 	validateTarget(f, "upstream", "of the product", p.Upstream)
 	for i, claim := range p.Claims {
 		if !slices.Contains(PersonalClaims, claim) {

@@ -18,7 +18,7 @@ import (
 )
 
 // readyWithin is how long a daemon may take until it is ready.
-const readyWithin = 20 * time.Second
+const readyWithin = time.Minute
 
 // build compiles the daemons. With the race detector on here, it is on in them too.
 func (w *World) build(ctx context.Context) error {

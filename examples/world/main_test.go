@@ -63,7 +63,7 @@ func signedIn(t *testing.T, name string) *Browser {
 // eventually waits for a condition that a live change brings about.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if holds() {
 			return
 		}

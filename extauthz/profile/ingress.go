@@ -119,7 +119,7 @@ func (in *Ingress) person(ctx context.Context, r check.Request, p topology.Produ
 		}
 		if !decision.Allow {
 			denied := check.Deny(http.StatusForbidden, check.Policy, isNavigation(r), "")
-			denied.Policy, denied.Rule = bundle.Digest(), decision.Rule
+			denied.Policy, denied.Rule = bundle.Digest(), decision.Reason
 			return denied
 		}
 	}
@@ -129,14 +129,15 @@ func (in *Ingress) person(ctx context.Context, r check.Request, p topology.Produ
 	if err != nil {
 		return failed(r, check.Unavailable, err)
 	}
-	limits := in.limits.For(s.Identity)
+	limits, now := in.limits.For(s.Identity), in.flows.Now()
 	in.sessions.Touch(s, limits)
+	s.Active = now
 	set, remove := strip(r, cookies)
 	remove = slices.DeleteFunc(remove, func(name string) bool { return name == usercontext.Header })
 	return check.Verdict{
 		Allow: true, Reason: check.Session, Set: append(set, page.Field{Name: usercontext.Header, Value: token}), Remove: remove,
-		Stream: min(p.Stream(), max(s.SignedIn.Add(limits.Absolute).Sub(in.flows.Now()), time.Millisecond)),
-		Policy: bundle.Digest(), Rule: decision.Rule,
+		Stream: min(p.Stream(), max(s.Expiry(limits).Sub(now), time.Millisecond)),
+		Policy: bundle.Digest(), Rule: decision.Reason,
 	}
 }
 

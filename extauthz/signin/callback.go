@@ -27,7 +27,7 @@ func (d *Door) callback(v visit) (page.Answer, error) {
 		answer, cause := d.refuse(v, provider, begun, err)
 		return answer.With("set-cookie", cookie.Clear()), cause
 	}
-	answer, err := d.establish(v, who, begun.Back)
+	answer, err := d.establish(v, who, cookie, begun.Back)
 	if err == nil {
 		d.SignIns.WithLabelValues(provider.ID, "ok").Inc()
 		d.Log.InfoContext(v.Context(), "signed in", "user", who.User, "provider", who.Provider)
@@ -73,13 +73,13 @@ func (d *Door) again(v visit, begun state) string {
 }
 
 // establish opens or renews the session of a person who has proved who they are, gives this host a new handle, and leads back.
-func (d *Door) establish(v visit, who session.Identity, back *flow) (page.Answer, error) {
+func (d *Door) establish(v visit, who session.Identity, used session.FlowCookie, back *flow) (page.Answer, error) {
 	limits := d.Policies.For(who)
 	if err := d.Fits(session.Session{Identity: who}); err != nil {
 		d.SignIns.WithLabelValues(who.Provider, "claims-too-large").Inc()
 		return page.NotAllowed("claims-too-large", d.another()), err
 	}
-	current, err := d.current(v, who, limits)
+	current, err := d.joined(v, who, used, limits)
 	if err != nil {
 		return failed(err)
 	}
@@ -96,8 +96,11 @@ func (d *Door) establish(v visit, who session.Identity, back *flow) (page.Answer
 
 // current is the session to go on with: the living one of this browser renewed, if it is the same person's, else a new one; another
 // person's ends.
-func (d *Door) current(v visit, who session.Identity, l session.Limits) (session.Session, error) {
+func (d *Door) current(v visit, who session.Identity, used session.FlowCookie, l session.Limits) (session.Session, error) {
 	old, err := d.living(v)
+	if errors.Is(err, session.ErrNone) {
+		old, err = d.noted(v.Context(), used)
+	}
 	if err != nil && !errors.Is(err, session.ErrNone) {
 		return session.Session{}, err
 	}

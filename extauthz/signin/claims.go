@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/net/idna"
@@ -26,6 +27,7 @@ type idClaims struct {
 	Verified boolish `json:"email_verified"`
 	Name     string  `json:"name"`
 	AuthTime int64   `json:"auth_time"`
+	Before   int64   `json:"nbf"` // RFC 7519 section 4.1.5
 	ACR      string  `json:"acr"`
 	AMR      texts   `json:"amr"`
 	Azp      string  `json:"azp"`
@@ -51,7 +53,7 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) 
 	if err := p.inTime(token, claims); err != nil {
 		return session.Identity{}, err
 	}
-	if token.Nonce != nonce || token.Subject == "" || len(token.Audience) > 1 && claims.Azp != p.ClientID {
+	if token.Nonce != nonce || token.Subject == "" || !p.authorized(token, claims) {
 		return session.Identity{}, errAnswer
 	}
 	email, err := p.address(claims)
@@ -69,10 +71,18 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) 
 	}, nil
 }
 
+// authorized tells whether the token was made for us: one that names an authorized party must name us, and one for several audiences must
+// name one.
+func (p *Provider) authorized(token *oidc.IDToken, claims idClaims) bool {
+	return claims.Azp == p.ClientID || claims.Azp == "" && len(token.Audience) == 1
+}
+
 // inTime allows for a clock that is off by skew in either direction.
 func (p *Provider) inTime(token *oidc.IDToken, claims idClaims) error {
 	now := p.now()
-	if !now.Before(token.Expiry.Add(skew)) || token.IssuedAt.After(now.Add(skew)) || time.Unix(claims.AuthTime, 0).After(now.Add(skew)) {
+	latest := now.Add(skew)
+	if !now.Before(token.Expiry.Add(skew)) || token.IssuedAt.Unix() <= 0 || token.IssuedAt.After(latest) ||
+		time.Unix(claims.Before, 0).After(latest) || time.Unix(claims.AuthTime, 0).After(latest) {
 		return fmt.Errorf("%w: the ID token is not of this time: is a clock off by more than %s?", errProvider, skew)
 	}
 	return nil
@@ -101,12 +111,12 @@ func (p *Provider) address(claims idClaims) (string, error) {
 	return email, nil
 }
 
-// normalEmail accepts a bare address with exactly one @ (no display name, no quoted local part) and gives it with its domain in lower-case
-// ASCII (IDNA, RFC 5891).
+// normalEmail accepts a bare address with exactly one @ (no display name, no quoted local part, nothing that is not seen) and gives it with
+// its domain in lower-case ASCII (IDNA, RFC 5891).
 func normalEmail(raw string) (email, domain string, err error) {
 	local, domain, ok := strings.Cut(raw, "@")
 	if !ok || local == "" || strings.Contains(domain, "@") || len(raw) > maxClaim ||
-		strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>()[]\,;:"`, r) }) {
+		strings.ContainsFunc(raw, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) || strings.ContainsRune(`<>()[]\,;:"`, r) }) {
 		return "", "", fmt.Errorf("signin: not a bare e-mail address")
 	}
 	domain, err = idna.Lookup.ToASCII(domain)

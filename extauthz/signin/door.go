@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,8 @@ type Door struct {
 	JWKS      func() []byte               // the public keys of the User Context Tokens
 	Log       *slog.Logger
 	SignIns   *prometheus.CounterVec // by provider and result
+
+	joining sync.Mutex // see joined
 }
 
 // Metrics makes the counter isogate_signins_total{provider,result}.

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -98,11 +99,13 @@ func (f Flows) known(to flow) bool {
 func (f Flows) url(to flow) string { return f.Cloud.URL(to.Host) + to.Target }
 
 func (f Flows) seal(purpose string, value any) (string, error) {
-	raw, err := json.Marshal(value)
-	if err != nil {
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
+	encoder.SetEscapeHTML(false) // it would make six bytes of each & of a query, too many for a URL
+	if err := encoder.Encode(value); err != nil {
 		return "", fmt.Errorf("signin: %w", err)
 	}
-	return f.Seal.Seal(purpose, f.Cloud.ID, raw), nil
+	return f.Seal.Seal(purpose, f.Cloud.ID, raw.Bytes()), nil
 }
 
 func (f Flows) unseal(purpose, sealed string, into any) error {

@@ -65,6 +65,19 @@ func (d *Door) enter(v visit) (page.Answer, error) {
 	} else if err != nil {
 		return failed(err)
 	}
+	return d.admit(v, current, page.Redirect(http.StatusSeeOther, d.Cloud.URL(v.host)+taken.Target).With("set-cookie", cookie.Clear()))
+}
+
+// admit gives this host a new handle, unless the browser is in this very session here: of tabs that come at once, a later one must not take
+// the handle with which an earlier one is loading its page.
+func (d *Door) admit(v visit, current session.Session, answer page.Answer) (page.Answer, error) {
+	living, err := d.living(v)
+	switch {
+	case err == nil && living.ID == current.ID:
+		return answer, nil
+	case err != nil && !errors.Is(err, session.ErrNone):
+		return failed(err)
+	}
 	handle, err := d.Sessions.Handle(v.Context(), current, v.host, d.Policies.For(current.Identity))
 	if err != nil {
 		return failed(err)
@@ -72,15 +85,14 @@ func (d *Door) enter(v visit) (page.Answer, error) {
 	if err := d.Sessions.Drop(v.Context(), v.cookies.Session); err != nil {
 		return failed(err)
 	}
-	return page.Redirect(http.StatusSeeOther, d.Cloud.URL(v.host)+taken.Target).
-		With("set-cookie", session.SetSession(handle)).
-		With("set-cookie", cookie.Clear()), nil
+	return answer.With("set-cookie", session.SetSession(handle)), nil
 }
 
 // take removes the ticket that a visitor brings. errSealed means that there is none such.
 func (d *Door) take(v visit) (ticket, error) {
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(v.query["ticket"])
-	if err != nil || len(secret) != 32 {
+	text := v.query["ticket"]
+	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(secret) != 32 || len(text) != base64.RawURLEncoding.EncodedLen(32) { // the decoder skips line breaks
 		return ticket{}, errSealed
 	}
 	value, err := d.Tickets.Take(v.Context(), ticketKey(secret))

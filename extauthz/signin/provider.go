@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ type Provider struct {
 type discovered struct {
 	provider *oidc.Provider
 	issParam bool // RFC 9207: the authorization response names its issuer
+	style    oauth2.AuthStyle
 	at       time.Time
 }
 
@@ -105,17 +107,30 @@ func (p *Provider) ask(ctx context.Context) (*discovered, error) {
 		return nil, err
 	}
 	var metadata struct {
-		Iss bool `json:"authorization_response_iss_parameter_supported"`
+		Iss  bool     `json:"authorization_response_iss_parameter_supported"`
+		Auth []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := provider.Claims(&metadata); err != nil {
 		return nil, err
 	}
-	return &discovered{provider: provider, issParam: metadata.Iss, at: p.now()}, nil
+	return &discovered{provider: provider, issParam: metadata.Iss, style: styleOf(metadata.Auth), at: p.now()}, nil
+}
+
+// styleOf chooses how our secret is sent: by client_secret_basic, which is meant where nothing is said (OpenID Connect Discovery 1.0 section
+// 3), unless only client_secret_post is taken. The library would find out by sending a refused code a second time, the other way, and would
+// show us the answer to that.
+func styleOf(methods []string) oauth2.AuthStyle {
+	if slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic") {
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleInHeader
 }
 
 func (p *Provider) oauth(d *discovered, redirect string) *oauth2.Config {
+	endpoint := d.provider.Endpoint()
+	endpoint.AuthStyle = d.style
 	return &oauth2.Config{
-		ClientID: p.ClientID, ClientSecret: string(p.Secret.Reveal()), Endpoint: d.provider.Endpoint(),
+		ClientID: p.ClientID, ClientSecret: string(p.Secret.Reveal()), Endpoint: endpoint,
 		RedirectURL: redirect, Scopes: p.Scopes,
 	}
 }

@@ -237,3 +237,8 @@ func TestSetRefuses(t *testing.T) {
 		t.Errorf("serves %s, want the first set", got)
 	}
 }
+
+// first is what an Envoy asks first.
+func first(node string) *discoveryv3.DeltaDiscoveryRequest {
+	return &discoveryv3.DeltaDiscoveryRequest{Node: &corev3.Node{Id: node}, TypeUrl: resource.ClusterType}
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// inFlight is how many checks are under way at once, on one connection: one Envoy worker under some load.
+const inFlight = 16
+
+const checkMethod = "/envoy.service.auth.v3.Authorization/Check"
+
+// server is one of the two whose CPU time is compared.
+type server struct {
+	conn *grpc.ClientConn
+	pid  func() int
+}
+
+func dialServer(socket string, pid func() int) (*server, error) {
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	return &server{conn, pid}, nil
+}
+
+// batch sends the messages and gives the CPU time that the server used for each. Every answer is held against the status that is wanted.
+func (s *server) batch(ctx context.Context, messages [][]byte, meta metadata.MD, status int) (perCheck time.Duration, err error) {
+	before, err := cpuTime(s.pid())
+	if err != nil {
+		return 0, err
+	}
+	if err := s.send(ctx, messages, meta, status); err != nil {
+		return 0, err
+	}
+	after, err := cpuTime(s.pid())
+	return (after - before) / time.Duration(len(messages)), err
+}
+
+func (s *server) send(ctx context.Context, messages [][]byte, meta metadata.MD, status int) error {
+	group, ctx := errgroup.WithContext(metadata.NewOutgoingContext(ctx, meta))
+	var next atomic.Int64
+	for range min(inFlight, len(messages)) {
+		group.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(messages)); i = next.Add(1) - 1 {
+				if err := s.one(ctx, messages[i], status); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// one sends a deadline with the call, as Envoy does; its own of one second would end a measurement on a machine that is busy.
+func (s *server) one(ctx context.Context, message []byte, status int) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var raw []byte
+	if err := s.conn.Invoke(ctx, checkMethod, &message, &raw); err != nil {
+		return fmt.Errorf("bench: a check failed: %w", err)
+	}
+	var answer auth.CheckResponse
+	if err := proto.Unmarshal(raw, &answer); err != nil {
+		return fmt.Errorf("bench: an answer cannot be read: %w", err)
+	}
+	if got := statusOf(&answer); got != status {
+		return fmt.Errorf("bench: the check answers %d, want %d", got, status)
+	}
+	return nil
+}
+
+// statusOf is 200 for a pass.
+func statusOf(answer *auth.CheckResponse) int {
+	switch {
+	case answer.GetStatus().GetCode() == int32(codes.OK) && answer.GetOkResponse() != nil:
+		return 200
+	case answer.GetStatus().GetCode() != int32(codes.OK):
+		return int(answer.GetDeniedResponse().GetStatus().GetCode())
+	}
+	return 0
+}
+
+// servers dials both, the no-op first.
+func (s *stage) servers() (both [2]*server, err error) {
+	if both[0], err = dialServer(socketOf(s.second), func() int { return s.noop.cmd.Process.Pid }); err != nil {
+		return both, err
+	}
+	both[1], err = dialServer(socketOf(s.cloud), s.world.Parts["extauthz"].Pid)
+	return both, err
+}
+
+// measureChecks takes the CPU time of a check, of every kind, at both servers.
+func (s *stage) measureChecks(ctx context.Context, p plan) (figures []CheckFigure, err error) {
+	both, err := s.servers()
+	if err != nil {
+		return nil, err
+	}
+	defer both[0].conn.Close()
+	defer both[1].conn.Close()
+	for _, kind := range scenarios {
+		say("measuring: %s", kind.name)
+		figure, err := s.measureCheck(ctx, p, kind, both)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind.name, err)
+		}
+		figures = append(figures, figure)
+	}
+	return figures, nil
+}
+
+// measureCheck runs one round more than it counts: the first one warms up. The order within a round alternates, so that what drifts in
+// the machine meets both.
+func (s *stage) measureCheck(ctx context.Context, p plan, kind scenario, both [2]*server) (CheckFigure, error) {
+	f := CheckFigure{Name: kind.name, What: kind.what, Rounds: p.rounds, Checks: p.checks}
+	if kind.fresh {
+		f.Checks = p.firsts
+	}
+	var micros [2][]float64
+	for round := range p.rounds + 1 {
+		messages := s.messages(kind, f.Checks, round)
+		for _, which := range order(round) {
+			asked, status := messages, kind.status
+			if which == 0 {
+				asked, status = again(messages, p.checks), 200
+			}
+			took, err := both[which].batch(ctx, asked, s.questions[kind.name].meta, status)
+			if err != nil {
+				return f, err
+			}
+			if round > 0 {
+				micros[which] = append(micros[which], float64(took.Nanoseconds())/1000)
+			}
+		}
+	}
+	f.NoOp, f.Ours, f.Ratio = spreadOf(micros[0]), spreadOf(micros[1]), spreadOf(ratios(micros[1], micros[0]))
+	return f, nil
+}
+
+// again repeats the few messages of a fresh kind for the no-op, to which every check is like the first: its figure need not rest on few.
+func again(messages [][]byte, n int) [][]byte {
+	if len(messages) >= n {
+		return messages
+	}
+	return slices.Repeat(messages, n/len(messages))
+}
+
+// order is who goes first in a round.
+func order(round int) [2]int {
+	if round%2 == 0 {
+		return [2]int{0, 1}
+	}
+	return [2]int{1, 0}
+}
+
+// messages are the questions of one round.
+func (s *stage) messages(kind scenario, n, round int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		switch {
+		case !kind.cookie:
+			out[i] = s.questions[kind.name].message
+		case kind.fresh:
+			out[i] = s.questions[kind.name].with(s.fresh[(round*n+i)%len(s.fresh)])
+		case kind.status == 200:
+			out[i] = s.questions[kind.name].with(s.sessions[i%len(s.sessions)])
+		default:
+			out[i] = s.questions[kind.name].with(randomHandle())
+		}
+	}
+	return out
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"isogate/examples/world"
+)
+
+// livingSessions is how many sessions take turns in the figure of the living session.
+const livingSessions = 64
+
+const sessionCookie = "__Host-isogate_session"
+
+// signIn signs people in at the issue tracker, through the identity provider, and hands each of them over to the wiki without ever asking the
+// wiki for anything: the first check there makes its token.
+func (s *stage) signIn(ctx context.Context, p plan) error {
+	wanted := max((p.rounds+1)*p.firsts, livingSessions/4)
+	handles := make(chan [2]string, wanted)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for range wanted {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			pair, err := s.oneSession()
+			handles <- pair
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	close(handles)
+	for pair := range handles {
+		s.sessions, s.fresh = append(s.sessions, pair[0]), append(s.fresh, pair[1])
+	}
+	s.sessions = s.sessions[:min(len(s.sessions), livingSessions)]
+	return nil
+}
+
+// oneSession gives the handles of one session at the issue tracker and at the wiki.
+func (s *stage) oneSession() (handles [2]string, err error) {
+	browser := s.world.Browser()
+	if a, err := browser.SignIn(s.world.User("bob"), s.world.URL("issues", "/")); err != nil || a.Status != 200 {
+		return handles, fmt.Errorf("signing in: status %d, %w", a.Status, err)
+	}
+	if err := handOver(browser, s.world.URL("wiki", "/page/start")); err != nil {
+		return handles, err
+	}
+	for i, product := range []string{"issues", "wiki"} {
+		if handles[i] = browser.Cookies(s.world.URL(product, "/"))[sessionCookie]; len(handles[i]) != len(placeholder) {
+			return handles, fmt.Errorf("no session cookie at %s", product)
+		}
+	}
+	return handles, nil
+}
+
+// handOver follows redirects from a host where nobody is signed in, and stops at the one that sets the session cookie there.
+func handOver(browser *world.Browser, address string) error {
+	at := address
+	for range 6 {
+		a, err := browser.Step(at)
+		if err != nil {
+			return err
+		}
+		if browser.Cookies(address)[sessionCookie] != "" {
+			return nil
+		}
+		next, err := a.URL.Parse(a.Header.Get("Location"))
+		if err != nil || a.Header.Get("Location") == "" {
+			return fmt.Errorf("handing over: status %d at %s leads nowhere", a.Status, a.URL.Path)
+		}
+		at = next.String()
+	}
+	return fmt.Errorf("handing over to %s never ends", address)
+}

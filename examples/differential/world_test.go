@@ -1,0 +1,264 @@
+package differential
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"isogate/envoy/bootstrap"
+	"isogate/envoy/daemon"
+	"isogate/envoy/run"
+	"isogate/envoy/topology"
+	"isogate/extauthz/check"
+	"isogate/extauthz/keys"
+	"isogate/extauthz/kv"
+	"isogate/extauthz/profile"
+	"isogate/extauthz/session"
+	"isogate/extauthz/signin"
+	"isogate/extauthz/usercontext"
+	"isogate/policies"
+	"isogate/xds/push"
+	"isogate/xds/snapshot"
+)
+
+const domain = "acme.example"
+
+// products by id; only the first may upgrade.
+var products = []string{"issues", "wiki"}
+
+func hostOf(product string) string { return product + "." + domain }
+
+// policy denies a place below which nothing may ever be had, and says so too when it was shown another request than the check (see witness).
+const policy = `package isogate.ingress
+
+anonymous["health"] := {"product": "issues", "method": "GET", "path": "/open/health"}
+
+anonymous["page"] := {"product": "wiki", "method": "GET", "path": "/open/a.b~c"}
+
+forbidden contains "denied" if startswith(input.path, "/denied")
+
+forbidden contains "another-request" if input.address != concat(" ", ["fe80::1%", input.product, input.method, input.path])
+
+decision := {"allow": true, "reason": "signed-in"} if count(forbidden) == 0
+
+decision := {"allow": false, "reason": min(forbidden)} if count(forbidden) > 0
+`
+
+// listed is what the policy opens to everybody.
+var listed = map[string]string{"issues": "/open/health", "wiki": "/open/a.b~c"}
+
+// denied is the prefix that the policy denies.
+const denied = "/denied"
+
+// world is a real ingress with the real check behind it, between raw clients and raw products.
+type world struct {
+	book
+	dir     string
+	cloud   topology.Cloud
+	roots   *x509.CertPool
+	handles map[string]session.Handle // of one living session, by host
+	tokens  map[string]error          // verified ones, by product and token
+	signers *keys.Signers
+	clients map[string]client      // kept connections, by protocol and server name
+	sent    map[netip.Addr]request // the last of each connection, by its address
+	dialled int
+	ends    []func()
+}
+
+func start() (*world, error) {
+	dir, err := os.MkdirTemp("", "d")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{
+		book: newBook(), dir: dir, handles: map[string]session.Handle{}, tokens: map[string]error{}, clients: map[string]client{},
+		sent: map[netip.Addr]request{},
+		ends: []func(){func() { os.RemoveAll(dir) }},
+	}
+	for _, step := range []func() error{w.startBackends, w.startCheck, w.startControlPlane, w.startEnvoy} {
+		if err := step(); err != nil {
+			w.stop()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *world) stop() {
+	for _, c := range w.clients {
+		c.close()
+	}
+	for _, end := range slices.Backward(w.ends) {
+		end()
+	}
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// background runs a unit until the world ends.
+func (w *world) background(u daemon.Unit) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := u.Run(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", u.Name, err)
+		}
+	}()
+	w.ends = append(w.ends, func() { cancel(); <-done })
+}
+
+func (w *world) startBackends() error {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	w.cloud = topology.Cloud{
+		ID: "0123456789abcdef", Domain: domain, Sockets: daemon.Path(w.dir), Listeners: topology.CloudListeners{Ingress: address},
+	}
+	for _, id := range products {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		w.cloud.Products = append(w.cloud.Products, topology.Product{
+			ID: id, Upstream: daemon.Address(listener.Addr().String()), WebSockets: id == "issues",
+		})
+		w.background(w.backend(id, listener))
+	}
+	door, err := daemon.ListenUnix(w.cloud.DoorSocket())
+	if err != nil {
+		return err
+	}
+	w.background(w.backend(doorName, door))
+	return nil
+}
+
+func freeAddress() (daemon.Address, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return daemon.Address(l.Addr().String()), nil
+}
+
+// startCheck serves the real check of the ingress profile, with a recorder before it.
+func (w *world) startCheck() error {
+	inner, err := w.profile()
+	if err != nil {
+		return err
+	}
+	listener, err := daemon.ListenUnix(w.cloud.CheckSocket("ingress"))
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	check.NewServer("ingress", recorder{inner, &w.book}, log, check.Metrics(prometheus.NewRegistry())).Register(server)
+	w.background(daemon.GRPC("check", listener, server))
+	return nil
+}
+
+// profile builds the ingress's rules and opens one session, with a handle for each product.
+func (w *world) profile() (check.Decider, error) {
+	store, err := kv.OpenBolt(w.path("store.db"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	w.ends = append(w.ends, func() { store.Close() })
+	sealers, err := keys.OpenSealers(w.path("sealing"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	if w.signers, err = keys.OpenSigners(w.path("uct"), time.Now); err != nil {
+		return nil, err
+	}
+	rules := w.path("policies")
+	err = errors.Join(os.Mkdir(rules, 0o700), os.WriteFile(filepath.Join(rules, "ingress.rego"), []byte(policy), 0o600))
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	bundle, err := policies.Load(ctx, rules)
+	if err != nil {
+		return nil, err
+	}
+	limits := session.Limits{Idle: time.Hour, Absolute: 24 * time.Hour}
+	sessions := session.NewStored(store, time.Now)
+	opened, err := sessions.Open(ctx, session.Identity{User: "u", Provider: "corp", Email: "alice@acme.example", AuthTime: time.Now()}, limits)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range products {
+		if w.handles[hostOf(id)], err = sessions.Handle(ctx, opened, hostOf(id), limits); err != nil {
+			return nil, err
+		}
+	}
+	flows := signin.Flows{Cloud: w.cloud, Seal: sealers, Now: time.Now}
+	minter := usercontext.NewMinter(w.signers, time.Now)
+	return profile.NewIngress(flows, sessions, session.Policies{Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
+}
+
+func (w *world) startControlPlane() error {
+	certificate, roots, err := w.certificate()
+	if err != nil {
+		return err
+	}
+	w.roots = roots
+	resources, err := snapshot.Ingress(w.cloud, []snapshot.Certificate{certificate})
+	if err != nil {
+		return err
+	}
+	server := push.NewServer(topology.Ingress, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), push.NewMetrics(prometheus.NewRegistry()))
+	if err := server.Set(resources); err != nil {
+		return err
+	}
+	listener, err := daemon.ListenUnix(w.cloud.XDSSocket(topology.Ingress))
+	if err != nil {
+		return err
+	}
+	w.background(server.Unit(listener))
+	return nil
+}
+
+func (w *world) startEnvoy() error {
+	cache, err := run.CacheDir()
+	if err != nil {
+		return err
+	}
+	binary, err := run.Find(context.Background(), cache, os.Stderr)
+	if err != nil {
+		return err
+	}
+	admin := w.path("admin.sock")
+	boot, err := bootstrap.For(bootstrap.Options{
+		Role: topology.Ingress, NodeID: "differential", XDSSocket: w.cloud.XDSSocket(topology.Ingress), AdminSocket: admin,
+	})
+	if err != nil {
+		return err
+	}
+	e, err := run.Start(context.Background(), run.Options{
+		Binary: binary, Bootstrap: boot, AdminSocket: admin, Dir: w.path("envoy"), Name: "ingress", Concurrency: 1, DrainTime: time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	w.ends = append(w.ends, func() { _ = e.Stop() })
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return errors.Join(e.WaitLive(ctx), e.WaitListener(ctx, "ingress"))
+}

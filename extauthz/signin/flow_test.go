@@ -1,0 +1,143 @@
+package signin
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"isogate/envoy/topology"
+	"isogate/extauthz/keys"
+	"isogate/extauthz/session"
+)
+
+// newFlows are flows under a clock that a test moves.
+func newFlows(t *testing.T) (f Flows, now *time.Time) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := keys.GenerateSealer(dir, "1"); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	clock := func() time.Time { return at }
+	seal, err := keys.OpenSealers(dir, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud := topology.Cloud{ID: "acme-0123456789abcdef", Domain: "acme.test", Products: []topology.Product{{ID: "issues"}, {ID: "wiki"}}}
+	return Flows{Cloud: cloud, Seal: seal, Now: clock}, &at
+}
+
+func begun(t *testing.T, f Flows, host, path, query string) (sealed string, cookie session.FlowCookie) {
+	t.Helper()
+	location, cookie, err := f.Begin(host, path, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, ok := strings.CutPrefix(location, "https://auth.acme.test/.isogate/signin?flow=")
+	if !ok {
+		t.Fatalf("begins at %q", location)
+	}
+	return sealed, cookie
+}
+
+func TestFlowEndsAfterItsTime(t *testing.T) {
+	f, now := newFlows(t)
+	start := *now
+	sealed, cookie := begun(t, f, "issues.acme.test", "/x", "a=b")
+	for _, c := range []struct {
+		after time.Duration
+		want  error
+	}{{0, nil}, {session.FlowLifetime - time.Second, nil}, {session.FlowLifetime, errSealed}, {24 * time.Hour, errSealed}} {
+		*now = start.Add(c.after)
+		opened, err := f.open(sealed)
+		if !errors.Is(err, c.want) {
+			t.Errorf("after %s: %v, want %v", c.after, err, c.want)
+		}
+		if err == nil && (opened.Target != "/x?a=b" || opened.Host != "issues.acme.test" || opened.Proof != proof(cookie.Secret)) {
+			t.Errorf("after %s: %+v", c.after, opened)
+		}
+	}
+}
+
+func TestStateEndsAfterItsTime(t *testing.T) {
+	f, now := newFlows(t)
+	start := *now
+	d := &Door{Flows: f, Providers: []*Provider{{ProviderConfig: ProviderConfig{ID: "corp"}}}}
+	for _, c := range []struct {
+		name, provider string
+		after          time.Duration
+		want           error
+	}{
+		{"at once", "corp", 0, nil}, {"in time", "corp", session.FlowLifetime - time.Second, nil}, {"late", "corp", session.FlowLifetime, errSealed},
+		{"of a provider that is gone", "former", 0, errSealed},
+	} {
+		*now = start
+		sealed, err := f.seal(purposeState, state{Provider: c.provider, Expires: start.Add(session.FlowLifetime).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		*now = start.Add(c.after)
+		if _, _, err := d.openState(sealed); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// A flow that was sealed for a host which the file no longer has, or for a target that names another host, leads nowhere.
+func TestFlowLeadsOnlyToAPathOfAProduct(t *testing.T) {
+	f, now := newFlows(t)
+	for _, c := range []struct {
+		host, target string
+		want         bool
+	}{
+		{"issues.acme.test", "/", true}, {"wiki.acme.test", "/a//b?c=//d", true},
+		{"issues.acme.test", "//evil.example", false}, {"issues.acme.test", "", false}, {"issues.acme.test", "https://evil.example", false},
+		{"issues.acme.test", "@evil.example", false}, {"auth.acme.test", "/", false}, {"former.acme.test", "/", false}, {"", "/", false},
+		{"evil.example", "/", false}, {"issues.acme.test.evil.example", "/", false},
+	} {
+		sealed, err := f.seal(purposeFlow, flow{Host: c.host, Target: c.target, Expires: now.Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.open(sealed); (err == nil) != c.want {
+			t.Errorf("%s %s: %v", c.host, c.target, err)
+		}
+	}
+}
+
+func TestTargetIsBounded(t *testing.T) {
+	f, _ := newFlows(t)
+	long := strings.Repeat("x", maxTarget)
+	for _, c := range []struct{ path, query, want string }{
+		{"/a", "", "/a"}, {"/a", "b=c", "/a?b=c"}, {"/a", long, "/a"}, {"/" + long, "", "/"}, {"/" + long, "a=b", "/"},
+		{"/a", long[:maxTarget-3], "/a?" + long[:maxTarget-3]}, {"/a", long[:maxTarget-2], "/a"},
+	} {
+		sealed, _ := begun(t, f, "issues.acme.test", c.path, c.query)
+		if opened, err := f.open(sealed); err != nil || opened.Target != c.want {
+			t.Errorf("%.20s?%.20s: %.40s %v", c.path, c.query, opened.Target, err)
+		}
+	}
+	for _, query := range []string{strings.Repeat("&", 2000), strings.Repeat("<", 2000), strings.Repeat(`"`, 2000)} {
+		if sealed, _ := begun(t, f, "issues.acme.test", "/a", query); len(sealed) > 6000 {
+			t.Errorf("%.3s…: sealed into %d bytes", query, len(sealed))
+		}
+	}
+}
+
+func TestSecretIsSentInOneWay(t *testing.T) {
+	for _, c := range []struct {
+		methods []string
+		want    oauth2.AuthStyle
+	}{
+		{nil, oauth2.AuthStyleInHeader}, {[]string{"client_secret_basic"}, oauth2.AuthStyleInHeader},
+		{[]string{"client_secret_post", "client_secret_basic"}, oauth2.AuthStyleInHeader}, {[]string{"client_secret_post"}, oauth2.AuthStyleInParams},
+		{[]string{"private_key_jwt"}, oauth2.AuthStyleInHeader},
+	} {
+		if got := styleOf(c.methods); got != c.want {
+			t.Errorf("%v: %v, want %v", c.methods, got, c.want)
+		}
+	}
+}
