@@ -16,9 +16,10 @@ const usage = `xds is the control plane of one side.
   xds -config FILE                     serve the Envoys of the file's side
   xds -config FILE -check              validate the file and exit
   xds print -config FILE -role ROLE    print a role's whole configuration, for an Envoy that asks no control plane
+  xds bootstrap -role ROLE …           print the bootstrap with which a role's Envoy finds the control plane
   xds doctor FILE                      name what is unsafe in an Envoy configuration or config dump
 
-xds print -h and xds doctor -h tell more.
+print, bootstrap and doctor tell more with -h.
 `
 
 func main() { os.Exit(dispatch(os.Args[1:])) }
@@ -31,6 +32,8 @@ func dispatch(args []string) int {
 	switch word {
 	case "print":
 		return printStatic(args[1:], os.Stdout, os.Stderr)
+	case "bootstrap":
+		return printBootstrap(args[1:], os.Stdout, os.Stderr)
 	case "doctor":
 		return examine(args[1:], os.Stdin, os.Stdout, os.Stderr)
 	case "-h", "-help", "--help", "help":

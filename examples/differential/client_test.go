@@ -55,6 +55,8 @@ type outcome struct {
 	decisions []*decision
 	arrivals  []arrival
 	late      []outcome // of requests before it, after their answers
+
+	unreachable error // whatever is sent, a connection can be made
 }
 
 // exchange sends a request on a kept connection, or on a new one where the kept one has just ended.
@@ -70,7 +72,7 @@ func (w *world) exchange(r request) outcome {
 		if !isOld {
 			var err error
 			if c, err = w.dial(r.sni, r.h2); err != nil {
-				return outcome{sent: r, answer: answer{ended: true}} // the sweep counts these
+				return outcome{sent: r, unreachable: err}
 			}
 		}
 		r.from = c.address()

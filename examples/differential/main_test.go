@@ -42,6 +42,9 @@ func (w *world) check(t testing.TB, r request) outcome {
 	for again := 0; again < 5 && o.answer.fails(); again++ {
 		o = w.exchange(r)
 	}
+	if o.unreachable != nil {
+		t.Fatalf("the ingress: %v", o.unreachable)
+	}
 	for _, of := range append([]outcome{o}, o.late...) {
 		for _, broken := range w.judge(of) {
 			t.Errorf("%s\n%s", broken, w.describe(of))
