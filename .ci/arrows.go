@@ -52,7 +52,7 @@ var heavy = map[string][]string{
 	"github.com/crewjam/saml":                                   {"extauthz/signin"},
 	"github.com/envoyproxy/go-control-plane/pkg/cache":          {"xds/push"},
 	"github.com/envoyproxy/go-control-plane/pkg/server":         {"xds/push"},
-	"github.com/envoyproxy/go-control-plane/envoy/service/auth": {"extauthz/check"},
+	"github.com/envoyproxy/go-control-plane/envoy/service/auth": {"extauthz/check", "examples/bench"},
 	"github.com/zitadel/oidc":                                   {"examples/idp"},
 }
 

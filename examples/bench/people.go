@@ -45,8 +45,12 @@ func (s *stage) signIn(ctx context.Context, p plan) error {
 // oneSession gives the handles of one session at the issue tracker and at the wiki.
 func (s *stage) oneSession() (handles [2]string, err error) {
 	browser := s.world.Browser()
-	if a, err := browser.SignIn(s.world.User("bob"), s.world.URL("issues", "/")); err != nil || a.Status != 200 {
-		return handles, fmt.Errorf("signing in: status %d, %w", a.Status, err)
+	a, err := browser.SignIn(s.world.User("bob"), s.world.URL("issues", "/"))
+	if err != nil {
+		return handles, err
+	}
+	if a.Status != 200 {
+		return handles, fmt.Errorf("signing in ends in status %d at %s", a.Status, a.URL.Path)
 	}
 	if err := handOver(browser, s.world.URL("wiki", "/page/start")); err != nil {
 		return handles, err

@@ -63,7 +63,7 @@ var watched = []Share{
 }
 
 // serveProfiled serves checks of the world's file from the parts that extauthz is made of, inside this process, which writes its CPU profile
-// when it ends: the daemon itself never shows its profile anywhere. It opens one session and writes its handle to the file ready.
+// when it ends: the daemon itself never shows its profile anywhere. It opens one session and writes its handle into dir.
 func serveProfiled(ctx context.Context, config, dir, socket string) error {
 	cloud, err := readCloud(config)
 	if err != nil {

@@ -157,7 +157,7 @@ func (s *stage) record(ctx context.Context) error {
 	var recorded recorder
 	var serving sync.WaitGroup
 	var served error
-	serving.Go(func() { served = recorded.serve(ctx, s.second.CheckSocket(string(topology.Ingress))) })
+	serving.Go(func() { served = recorded.serve(ctx, socketOf(s.second)) })
 	err := s.ask(ctx, &recorded)
 	cancel()
 	serving.Wait()
@@ -184,7 +184,7 @@ func (s *stage) ask(ctx context.Context, recorded *recorder) error {
 }
 
 func (s *stage) startNoOp(ctx context.Context) (err error) {
-	socket := s.second.CheckSocket(string(topology.Ingress))
+	socket := socketOf(s.second)
 	if s.noop, err = startSelf(filepath.Join(s.dir, "noop.log"), "noop", socket); err != nil {
 		return err
 	}

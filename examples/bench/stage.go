@@ -27,7 +27,6 @@ type stage struct {
 	noop    *child
 	second  topology.Cloud // the second ingress
 	backend string         // address of the backend
-	version string         // of Envoy
 
 	questions map[string]question // by the name of a scenario, as Envoy asked them
 	sessions  []string            // handles at issues whose token is in the cache

@@ -42,12 +42,12 @@ func (p *Provider) openLogin(w http.ResponseWriter, r *http.Request, req authReq
 	switch {
 	case req.Done():
 		p.backToLibrary(w, r, req.id)
+	case req.passed != "": // somebody is half-way in, perhaps another person than the one whose session lives
+		showCode(w, req, "")
 	case ok && req.accepts(session, p.now()):
 		p.finish(w, r, req, session)
 	case req.silent:
 		p.refuse(w, r, req, oidc.ErrLoginRequired())
-	case req.passed != "":
-		showCode(w, req, "")
 	default:
 		showPassword(w, req, req.loginHint, "")
 	}

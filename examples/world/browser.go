@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -103,15 +104,15 @@ func (b *Browser) Open(address string) (Answer, error) {
 	return b.Follow(a)
 }
 
-// Follow goes on from an answer while it redirects.
+// Follow goes on from an answer while it redirects, by its status or by a page that refreshes at once.
 func (b *Browser) Follow(a Answer) (Answer, error) {
 	via := append([]string(nil), a.Via...)
-	for a.Status >= 300 && a.Status < 400 {
+	for target := a.leads(); target != ""; target = a.leads() {
 		if len(via) == maxHops {
-			return a, fmt.Errorf("world: more than %d redirects, the last to %s", maxHops, a.Header.Get("Location"))
+			return a, fmt.Errorf("world: more than %d redirects, the last to %s", maxHops, target)
 		}
 		via = append(via, a.URL.String())
-		next, err := a.URL.Parse(a.Header.Get("Location"))
+		next, err := a.URL.Parse(target)
 		if err != nil {
 			return a, err
 		}
@@ -121,6 +122,19 @@ func (b *Browser) Follow(a Answer) (Answer, error) {
 	}
 	a.Via = via
 	return a, nil
+}
+
+var refresh = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
+
+// leads is where an answer leads by itself, "" if nowhere.
+func (a Answer) leads() string {
+	if a.Status >= 300 && a.Status < 400 {
+		return a.Header.Get("Location")
+	}
+	if m := refresh.FindStringSubmatch(a.Body); m != nil && a.Status == http.StatusOK {
+		return html.UnescapeString(m[1])
+	}
+	return ""
 }
 
 // Submit sends the page's form with values for its fields, and follows.

@@ -78,17 +78,14 @@ func headerOf(http *auth.AttributeContext_HttpRequest) (Header, error) {
 // isControl finds what no header value may hold (RFC 9110 section 5.5); Envoy would take such a cookie from a client and refuse it from us.
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
-// hostOf is the host without its port, lower-case and without a trailing dot. Only names are served, so only their characters pass: nothing
-// that one reader folds, decodes or cuts and another does not.
+// hostOf is the host in lower case. Envoy has taken the port off, and its routes match to the letter, so a port or a trailing dot that is left
+// makes another host here too. Only names are served, so only their characters pass: nothing that one reader folds, decodes or cuts and
+// another does not.
 func hostOf(authority string) (string, error) {
-	host, port, hasPort := strings.Cut(authority, ":")
-	if host = strings.TrimSuffix(host, "."); host == "" || strings.ContainsFunc(host, notInHost) {
+	if authority == "" || strings.ContainsFunc(authority, notInHost) {
 		return "", errHost
 	}
-	if hasPort && (port == "" || len(port) > 5 || strings.ContainsFunc(port, notDigit)) {
-		return "", errHost
-	}
-	return strings.ToLower(host), nil
+	return strings.ToLower(authority), nil
 }
 
 var errHost = errors.New("check: no usable host")

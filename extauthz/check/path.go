@@ -54,11 +54,12 @@ func hasEscapeOf(raw, characters string) bool {
 	return false
 }
 
-// dotSegment finds a segment that some server would resolve: dots alone, or dots before a path parameter or before spaces.
+// dotSegment finds a segment that some server would resolve: dots alone, dots before a path parameter or before spaces, or nothing before a
+// path parameter, which is an empty segment to a server that drops parameters.
 func dotSegment(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
-		name, _, _ := strings.Cut(segment, ";")
-		if name = strings.Trim(name, " "); name == "." || name == ".." {
+		name, _, parameters := strings.Cut(segment, ";")
+		if name = strings.Trim(name, " "); name == "." || name == ".." || name == "" && parameters {
 			return true
 		}
 	}

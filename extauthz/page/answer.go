@@ -77,8 +77,9 @@ func answer(status int, contentType, policy, referrer string, body []byte) Answe
 }
 
 // Our own addresses carry tickets and codes in their query, so nobody is told
-// where a request comes from, except our own host by our own forms: without a
-// referrer browsers say "Origin: null" for them, and we would refuse the post.
+// where a request comes from. A page whose address holds nothing tells our own
+// host: without a referrer a browser says "Origin: null" for its form, and one
+// without fetch metadata could not post it then.
 const (
 	noReferrer   = "no-referrer"
 	formReferrer = "same-origin"

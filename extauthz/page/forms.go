@@ -52,7 +52,7 @@ func Session(o Own, action string) Answer {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	const clock = "2 January 2006, 15:04 UTC"
-	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Text: "This is what is known about your session.", Post: action, Button: "Sign out"}
+	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Plain: true, Text: "This is what is known about your session.", Post: action, Button: "Sign out"}
 	for _, f := range []Fact{
 		{"Name", o.Name}, {"E-mail address", o.Email}, {"Signed in with", o.Provider}, {"Signed in", o.SignedIn.UTC().Format(clock)},
 		{"Ends without activity after", span(o.Idle)}, {"Ends at the latest", o.Ends.UTC().Format(clock)},

@@ -37,6 +37,7 @@ type view struct {
 	Post    string  // the path that Button posts to
 	Inputs  []Input // of that form
 	Button  string
+	Plain   bool    // the page's own address holds no secret: our own host may be told it
 	Back    *Choice // below the form: the way out of it
 	Refresh string  // where the page leads by itself
 	Word    string  // the reason
@@ -50,7 +51,7 @@ func (v view) answer() Answer {
 		return Denial(http.StatusServiceUnavailable, "unavailable", false, "")
 	}
 	referrer := noReferrer
-	if v.Post != "" {
+	if v.Plain {
 		referrer = formReferrer
 	}
 	return answer(v.Status, "text/html; charset=utf-8", policy, referrer, body.Bytes())

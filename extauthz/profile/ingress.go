@@ -79,7 +79,7 @@ func (in *Ingress) own(r check.Request) check.Verdict {
 		return notAllowed(r, ownEndpoints[at].methods)
 	case r.Route.Door == "":
 		return failed(r, check.Skew, nil)
-	case ownEndpoints[at].mode == optional && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
+	case unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
 		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
 	}
 	_, remove := strip(r, session.Cookies{})

@@ -9,30 +9,21 @@ import (
 	"isogate/extauthz/usercontext"
 )
 
-// mode says what the check does for an endpoint of our own.
-type mode int
-
-const (
-	// none: no session is looked up and no token is made; the request passes whoever sends it.
-	none mode = iota + 1
-	// optional: passes with or without a session. An unsafe method must come from the host's own pages.
-	optional
-)
-
-// own is one endpoint of our own. The table is closed: below our prefix nothing else passes.
+// own is one endpoint of our own, which passes whoever asks: the door behind it reads its own cookies. The table is closed: below our prefix
+// nothing else passes. An unsafe method must come from the host's own pages.
 type own struct {
 	methods  []string
 	path     string
 	authOnly bool // on the auth host alone, else on every guarded host
-	mode     mode
 }
 
 var ownEndpoints = []own{
-	{[]string{"GET"}, signin.PathSignIn, true, none},
-	{[]string{"GET"}, signin.PathCallback, true, none},
-	{[]string{"GET"}, signin.PathEnter, false, none},
-	{[]string{"GET", "POST"}, signin.PathLogout, false, optional},
-	{[]string{"GET", "HEAD"}, usercontext.JWKSPath, true, none},
+	{[]string{"GET", "POST"}, signin.PathSignIn, true},
+	{[]string{"GET"}, signin.PathCallback, true},
+	{[]string{"GET"}, signin.PathSession, true},
+	{[]string{"GET"}, signin.PathEnter, false},
+	{[]string{"GET", "POST"}, signin.PathLogout, false},
+	{[]string{"GET", "HEAD"}, usercontext.JWKSPath, true},
 }
 
 // notAllowed names the methods that would do, as RFC 9110 section 15.5.6 demands of a 405.

@@ -11,7 +11,7 @@ import (
 
 // ownTable is the contract, written down a second time: host, method, path. Everything else below our prefix is refused.
 var ownTable = map[string]bool{
-	"auth GET /.isogate/signin": true, "auth GET /.isogate/callback": true,
+	"auth GET /.isogate/signin": true, "auth POST /.isogate/signin": true, "auth GET /.isogate/callback": true, "auth GET /.isogate/session": true,
 	"auth GET /.isogate/enter": true, "issues GET /.isogate/enter": true,
 	"auth GET /.isogate/logout": true, "issues GET /.isogate/logout": true,
 	"auth POST /.isogate/logout": true, "issues POST /.isogate/logout": true,

@@ -22,12 +22,12 @@ func (d *Door) callback(v visit) (page.Answer, error) {
 	if !ok {
 		return d.withoutCookie(v, begun)
 	}
-	who, err := provider.finish(v.Context(), v.query, d.callbackURL(), begun.Nonce, begun.Verifier)
+	who, idToken, err := provider.finish(v.Context(), v.query, d.callbackURL(), begun.Nonce, begun.Verifier)
 	if err != nil {
 		answer, cause := d.refuse(v, provider, begun, err)
 		return answer.With("set-cookie", cookie.Clear()), cause
 	}
-	answer, err := d.establish(v, who, cookie, begun.Back)
+	answer, err := d.establish(v, who, idToken, cookie, begun.Back)
 	if err == nil {
 		d.SignIns.WithLabelValues(provider.ID, "ok").Inc()
 		d.Log.InfoContext(v.Context(), "signed in", "user", who.User, "provider", who.Provider)
@@ -73,7 +73,7 @@ func (d *Door) again(v visit, begun state) string {
 }
 
 // establish opens or renews the session of a person who has proved who they are, gives this host a new handle, and leads back.
-func (d *Door) establish(v visit, who session.Identity, used session.FlowCookie, back *flow) (page.Answer, error) {
+func (d *Door) establish(v visit, who session.Identity, idToken string, used session.FlowCookie, back *flow) (page.Answer, error) {
 	limits := d.Policies.For(who)
 	if err := d.Fits(session.Session{Identity: who}); err != nil {
 		d.SignIns.WithLabelValues(who.Provider, "claims-too-large").Inc()
@@ -81,6 +81,9 @@ func (d *Door) establish(v visit, who session.Identity, used session.FlowCookie,
 	}
 	current, err := d.joined(v, who, used, limits)
 	if err != nil {
+		return failed(err)
+	}
+	if err := d.keepIDToken(v.Context(), current, idToken, limits); err != nil {
 		return failed(err)
 	}
 	handle, err := d.Sessions.Handle(v.Context(), current, v.host, limits)

@@ -73,7 +73,9 @@ var endpoints = map[string]struct {
 	answer   handler
 }{
 	"GET " + PathSignIn:   {true, (*Door).signIn},
+	"POST " + PathSignIn:  {true, (*Door).chooseProvider},
 	"GET " + PathCallback: {true, (*Door).callback},
+	"GET " + PathSession:  {true, (*Door).showSession},
 	"GET " + PathEnter:    {false, (*Door).enter},
 	"GET " + PathLogout:   {false, (*Door).askSignOut},
 	"POST " + PathLogout:  {false, (*Door).signOut},

@@ -31,6 +31,7 @@ const maxTarget = 2 << 10
 const (
 	PathSignIn   = "/.isogate/signin"
 	PathCallback = "/.isogate/callback"
+	PathSession  = "/.isogate/session"
 	PathEnter    = "/.isogate/enter"
 	PathLogout   = "/.isogate/logout"
 )

@@ -30,7 +30,7 @@ type ticket struct {
 // leave brings a signed-in person to the host that they wanted, with a ticket for it.
 func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer, error) {
 	if back == nil || !d.known(*back) {
-		return page.Redirect(http.StatusSeeOther, d.home(v.host)), nil
+		return page.Redirect(http.StatusSeeOther, d.Cloud.URL(d.Cloud.AuthHost())+PathSession), nil
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret) // it never returns an error: without randomness the process ends

@@ -56,6 +56,7 @@ type discovered struct {
 	provider *oidc.Provider
 	issParam bool // RFC 9207: the authorization response names its issuer
 	style    oauth2.AuthStyle
+	end      string // where a person signs out of the provider itself; "" if nowhere
 	at       time.Time
 }
 
@@ -109,11 +110,12 @@ func (p *Provider) ask(ctx context.Context) (*discovered, error) {
 	var metadata struct {
 		Iss  bool     `json:"authorization_response_iss_parameter_supported"`
 		Auth []string `json:"token_endpoint_auth_methods_supported"`
+		End  string   `json:"end_session_endpoint"`
 	}
 	if err := provider.Claims(&metadata); err != nil {
 		return nil, err
 	}
-	return &discovered{provider: provider, issParam: metadata.Iss, style: styleOf(metadata.Auth), at: p.now()}, nil
+	return &discovered{provider: provider, issParam: metadata.Iss, style: styleOf(metadata.Auth), end: metadata.End, at: p.now()}, nil
 }
 
 // styleOf chooses how our secret is sent: by client_secret_basic, which is meant where nothing is said (OpenID Connect Discovery 1.0 section
@@ -135,42 +137,52 @@ func (p *Provider) oauth(d *discovered, redirect string) *oauth2.Config {
 	}
 }
 
-// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce. again has the provider ask who it is
-// even if it knows.
-func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier string, again bool) (string, error) {
+// wish is what a sign-in asks of the provider beside the person.
+type wish struct {
+	again bool   // ask who it is even if the provider knows (prompt=login)
+	hint  string // the address that the person typed (login_hint)
+}
+
+// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce.
+func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier string, w wish) (string, error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)}
-	if again {
+	if w.again {
 		options = append(options, oauth2.SetAuthURLParam("prompt", promptLogin))
+	}
+	if w.hint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", w.hint))
 	}
 	return p.oauth(d, redirect).AuthCodeURL(state, options...), nil
 }
 
-// finish redeems the code of an answer that belongs to our state, and judges the ID token. The error is errAnswer, a Refusal or errProvider.
-func (p *Provider) finish(ctx context.Context, answer map[string]string, redirect, nonce, verifier string) (session.Identity, error) {
+// finish redeems the code of an answer that belongs to our state, and judges the ID token, which it returns too. The error is errAnswer, a
+// Refusal or errProvider.
+func (p *Provider) finish(ctx context.Context, answer map[string]string, redirect, nonce, verifier string) (who session.Identity, idToken string, err error) {
 	d, err := p.discover(ctx)
 	if err != nil {
-		return session.Identity{}, err
+		return who, "", err
 	}
 	// RFC 9207 section 2.4: an answer that names another issuer is another's; one that names none is not this provider's if it always does.
 	if iss, named := answer["iss"]; named && iss != p.Issuer || !named && d.issParam {
-		return session.Identity{}, errAnswer
+		return who, "", errAnswer
 	}
 	if answer["error"] != "" {
-		return session.Identity{}, Refusal{"provider-refused"}
+		return who, "", Refusal{"provider-refused"}
 	}
 	if answer["code"] == "" {
-		return session.Identity{}, errAnswer
+		return who, "", errAnswer
 	}
 	token, err := p.oauth(d, redirect).Exchange(oidc.ClientContext(ctx, p.client), answer["code"], oauth2.VerifierOption(verifier))
 	if err != nil {
-		return session.Identity{}, exchangeError(err)
+		return who, "", exchangeError(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	return p.judge(ctx, d, raw, nonce)
+	who, err = p.judge(ctx, d, raw, nonce)
+	return who, raw, err
 }
 
 // exchangeError tells a code that the provider does not take (used, expired, another's) from a provider that does not work. The provider's

@@ -21,12 +21,13 @@ type state struct {
 	Back     *flow  `json:"b"` // where the person wanted to go; nil if nowhere in particular
 }
 
-// signIn sends a person to the provider, or, if they are signed in already, straight back with a ticket.
+// signIn sends a person to the provider, or, if they are signed in already, straight back with a ticket. Where there are several providers it
+// asks for the e-mail address first.
 func (d *Door) signIn(v visit) (page.Answer, error) {
 	if !d.navigates(v) {
 		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
 	}
-	back, err := d.wanted(v)
+	back, err := d.wanted(v.query["flow"])
 	if err != nil {
 		return page.StartAgain(d.home(v.host)), nil
 	}
@@ -37,7 +38,28 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	case err != nil && !errors.Is(err, session.ErrNone):
 		return failed(err)
 	}
-	return d.toProvider(v, back)
+	if provider := d.only(v.query["provider"]); provider != nil {
+		return d.toProvider(v, provider, back, "", func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
+	}
+	return page.AskEmail(PathSignIn, v.query["flow"], "", ""), nil
+}
+
+// only is the provider that was named, or the one that there is.
+func (d *Door) only(id string) *Provider {
+	if id == "" && len(d.Providers) == 1 {
+		return d.Providers[0]
+	}
+	return d.named(id)
+}
+
+// named is a provider of the file as it is now, or nil.
+func (d *Door) named(id string) *Provider {
+	for _, p := range d.Providers {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
 }
 
 // promptLogin asks the provider to ask the person again (OpenID Connect Core 1.0 section 3.1.2.1): the only value that our sign-in takes.
@@ -46,18 +68,17 @@ const promptLogin = "login"
 // another is where a person begins anew with another account than the one that the provider knows.
 func (d *Door) another() string { return d.SignInURL() + "?prompt=" + promptLogin }
 
-// wanted is the flow that the person comes with, or nil where they came by themselves.
-func (d *Door) wanted(v visit) (*flow, error) {
-	sealed, ok := v.query["flow"]
-	if !ok {
+// wanted is the flow that a person comes with, or nil where they came by themselves.
+func (d *Door) wanted(sealed string) (*flow, error) {
+	if sealed == "" {
 		return nil, nil
 	}
 	back, err := d.open(sealed)
 	return &back, err
 }
 
-func (d *Door) toProvider(v visit, back *flow) (page.Answer, error) {
-	provider := d.Providers[0]
+// toProvider begins a sign-in at a provider. lead makes the answer that leads to an address there.
+func (d *Door) toProvider(v visit, provider *Provider, back *flow, hint string, lead func(address string) page.Answer) (page.Answer, error) {
 	cookie := session.NewFlowCookie(d.Now())
 	begun := state{
 		Provider: provider.ID, Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
@@ -67,11 +88,12 @@ func (d *Door) toProvider(v visit, back *flow) (page.Answer, error) {
 	if err != nil {
 		return failed(err)
 	}
-	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, v.query["prompt"] == promptLogin)
+	wish := wish{again: v.query["prompt"] == promptLogin, hint: hint}
+	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, wish)
 	if err != nil {
-		return page.ProviderUnavailable(v.URL.RequestURI()), err
+		return page.ProviderUnavailable(d.again(v, begun)), err
 	}
-	answer := page.Redirect(http.StatusFound, address)
+	answer := lead(address)
 	for _, old := range v.cookies.Surplus() {
 		answer = answer.With("set-cookie", old.Clear())
 	}
@@ -89,10 +111,8 @@ func (d *Door) openState(sealed string) (state, *Provider, error) {
 	if !d.Now().Before(time.Unix(opened.Expires, 0)) {
 		return state{}, nil, errSealed
 	}
-	for _, p := range d.Providers {
-		if p.ID == opened.Provider {
-			return opened, p, nil
-		}
+	if p := d.named(opened.Provider); p != nil {
+		return opened, p, nil
 	}
 	return state{}, nil, errSealed
 }

@@ -1,0 +1,66 @@
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"isogate/extauthz/page"
+)
+
+// maxForm bounds what the sign-in form may send: an address, and a sealed flow.
+const maxForm = 16 << 10
+
+// chooseProvider takes the address that a person typed. Its domain says which provider signs them in; nothing is kept of it. The form's
+// answer leads on by a page, since browsers hold a form's redirects against the form-action of its page.
+func (d *Door) chooseProvider(v visit) (page.Answer, error) {
+	form, err := readForm(v)
+	if err != nil {
+		return page.Refused(http.StatusBadRequest, "bad-request"), nil
+	}
+	back, err := d.wanted(form["flow"])
+	if err != nil {
+		return page.StartAgain(d.home(v.host)), nil
+	}
+	email, domain, err := normalEmail(form["email"])
+	if err != nil {
+		return page.AskEmail(PathSignIn, form["flow"], form["email"], page.NoProvider), nil
+	}
+	var fit []*Provider
+	for _, p := range d.Providers {
+		if slices.Contains(p.Domains, domain) {
+			fit = append(fit, p)
+		}
+	}
+	switch len(fit) {
+	case 0:
+		return page.AskEmail(PathSignIn, form["flow"], form["email"], page.NoProvider), nil
+	case 1:
+		return d.toProvider(v, fit[0], back, email, page.Continue)
+	}
+	return page.Choose(choices(fit, form["flow"])), nil
+}
+
+// choices are links that begin the sign-in at one provider each.
+func choices(providers []*Provider, flow string) []page.Choice {
+	out := make([]page.Choice, len(providers))
+	for i, p := range providers {
+		out[i] = page.Choice{Name: p.title(), Href: PathSignIn + "?" + url.Values{"provider": {p.ID}, "flow": {flow}}.Encode()}
+	}
+	return out
+}
+
+func readForm(v visit) (map[string]string, error) {
+	v.Body = http.MaxBytesReader(nil, v.Body, maxForm)
+	if err := v.ParseForm(); err != nil {
+		return nil, err
+	}
+	return single(v.PostForm.Encode())
+}
+
+func (p *Provider) title() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return p.ID
+}
