@@ -126,11 +126,7 @@ func TestProviderDown(t *testing.T) {
 	if err := shared.IDP.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := shared.IDP.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}()
+	defer startIDP(t)
 	for _, when := range []string{"later", "at the start"} {
 		if when == "at the start" {
 			if err := shared.Parts["extauthz"].Stop(); err != nil {
@@ -147,6 +143,11 @@ func TestProviderDown(t *testing.T) {
 			return err == nil && a.Status == 503 && strings.Contains(a.Body, "Sign-in is not available right now") && a.Header.Get("Retry-After") != ""
 		})
 	}
+}
+
+// startIDP starts the provider again and waits until somebody can sign in, which needs nobody's hand.
+func startIDP(t *testing.T) {
+	t.Helper()
 	if err := shared.IDP.Start(); err != nil {
 		t.Fatal(err)
 	}

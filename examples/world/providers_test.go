@@ -128,11 +128,7 @@ func TestSignOutWhileTheProviderIsDown(t *testing.T) {
 	if err := shared.IDP.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := shared.IDP.Start(); err != nil {
-			t.Fatal(err)
-		}
-	}()
+	defer startIDP(t)
 	page := must(t)(b.Open(shared.URL("wiki", "/.isogate/logout")))
 	if page.Status == 200 && strings.Contains(page.Body, "You are signed out") { // the wiki has no session of its own yet
 		page = must(t)(b.Open(shared.URL("issues", "/.isogate/logout")))

@@ -18,7 +18,7 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	if err != nil {
 		return page.Refused(http.StatusBadRequest, "bad-request"), nil
 	}
-	back, err := d.wanted(form["flow"])
+	back, err := d.wanted(form["flow"], form["flow"] != "")
 	if err != nil {
 		return page.StartAgain(d.home(v.host)), nil
 	}
@@ -45,7 +45,11 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 func choices(providers []*Provider, flow string) []page.Choice {
 	out := make([]page.Choice, len(providers))
 	for i, p := range providers {
-		out[i] = page.Choice{Name: p.title(), Href: PathSignIn + "?" + url.Values{"provider": {p.ID}, "flow": {flow}}.Encode()}
+		query := url.Values{"provider": {p.ID}}
+		if flow != "" {
+			query.Set("flow", flow)
+		}
+		out[i] = page.Choice{Name: p.title(), Href: PathSignIn + "?" + query.Encode()}
 	}
 	return out
 }

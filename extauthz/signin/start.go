@@ -27,7 +27,8 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	if !d.navigates(v) {
 		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
 	}
-	back, err := d.wanted(v.query["flow"])
+	sealed, given := v.query["flow"]
+	back, err := d.wanted(sealed, given)
 	if err != nil {
 		return page.StartAgain(d.home(v.host)), nil
 	}
@@ -41,7 +42,7 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	if provider := d.only(v.query["provider"]); provider != nil {
 		return d.toProvider(v, provider, back, "", func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
 	}
-	return page.AskEmail(PathSignIn, v.query["flow"], "", ""), nil
+	return page.AskEmail(PathSignIn, sealed, "", ""), nil
 }
 
 // only is the provider that was named, or the one that there is.
@@ -69,8 +70,8 @@ const promptLogin = "login"
 func (d *Door) another() string { return d.SignInURL() + "?prompt=" + promptLogin }
 
 // wanted is the flow that a person comes with, or nil where they came by themselves.
-func (d *Door) wanted(sealed string) (*flow, error) {
-	if sealed == "" {
+func (d *Door) wanted(sealed string, given bool) (*flow, error) {
+	if !given {
 		return nil, nil
 	}
 	back, err := d.open(sealed)
