@@ -163,7 +163,13 @@ func (l *live) reloadFile() error {
 	return l.apply(fresh)
 }
 
-func (l *live) reloadKeys() error { return errors.Join(l.signers.Reload(), l.sealers.Reload()) }
+// reloadKeys also drops the tokens that were made ahead: one by a key that is gone would be refused everywhere.
+func (l *live) reloadKeys() error {
+	if err := errors.Join(l.signers.Reload(), l.sealers.Reload()); err != nil {
+		return err
+	}
+	return l.apply(l.state.Load().config)
+}
 
 // watchPolicies keeps the last good bundle in place. Until there is one, every product is closed.
 func (l *live) watchPolicies(ctx context.Context) error {

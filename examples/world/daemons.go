@@ -181,19 +181,45 @@ func (w *World) startEnvoys(ctx context.Context) error {
 	return nil
 }
 
+// adminSocket is where the running Envoy of a role can be asked. Two of them may run side by side while one replaces the other, so each start
+// has its own.
 func (w *World) adminSocket(role topology.Role) string {
-	return filepath.Join(w.sockets, "admin-"+string(role)+".sock")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return filepath.Join(w.sockets, fmt.Sprintf("admin-%s-%d.sock", role, w.starts[role]))
 }
 
 func (w *World) startEnvoy(ctx context.Context, binary string, role topology.Role) (process, error) {
+	w.mu.Lock()
+	w.starts[role]++
+	w.mu.Unlock()
+	admin := w.adminSocket(role)
 	config, err := bootstrap.For(bootstrap.Options{
-		Role: role, NodeID: string(role) + "-1", AdminSocket: w.adminSocket(role),
-		XDSSocket: topology.Cloud{Sockets: daemon.Path(w.sockets)}.XDSSocket(role),
+		Role: role, NodeID: string(role) + "-1", AdminSocket: admin, XDSSocket: topology.Cloud{Sockets: daemon.Path(w.sockets)}.XDSSocket(role),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return run.Start(context.WithoutCancel(ctx), run.Options{ // it ends in its turn, with Stop
-		Binary: binary, Bootstrap: config, AdminSocket: w.adminSocket(role), Dir: filepath.Join(w.Dir, "log"), Name: "envoy-" + string(role), Concurrency: 1,
+		Binary: binary, Bootstrap: config, AdminSocket: admin, Dir: filepath.Join(w.Dir, "log"), Name: "envoy-" + string(role),
+		Concurrency: 1, DrainTime: drainTime,
+	})
+}
+
+// drainTime is how long an Envoy that is replaced goes on answering, while it tells its clients to connect anew.
+const drainTime = 3 * time.Second
+
+// ReplaceEnvoy puts a new Envoy of a role in the place of the running one, without a gap: both listen on the same port while the old one
+// drains. An edge cannot tell the clients of its connections anything, since it does not decrypt them: it waits, and then cuts what is left.
+func (w *World) ReplaceEnvoy(ctx context.Context, role topology.Role) error {
+	return w.Parts["envoy-"+string(role)].Replace(ctx, func(old, fresh process) error {
+		if err := fresh.(*run.Envoy).WaitLive(ctx); err != nil {
+			return err
+		}
+		if _, err := old.(*run.Envoy).Admin(ctx, "POST", "/drain_listeners?graceful"); err != nil {
+			return err
+		}
+		time.Sleep(drainTime + time.Second)
+		return nil
 	})
 }

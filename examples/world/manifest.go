@@ -58,9 +58,9 @@ func (w *World) Manifest() string { return filepath.Join(w.Dir, "world.json") }
 
 // writeManifest describes the world as it is now. It is written when all is ready, and again when a part has come back.
 func (w *World) writeManifest() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.written {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	if !w.ready.Load() {
 		return nil
 	}
 	bundle, err := policies.Load(context.Background(), w.Policies())

@@ -71,6 +71,23 @@ func (p *Part) restart(ended process) (done bool) {
 	return true
 }
 
+// Replace starts a second process beside the running one, hands both to retire, and then stops the old one: what a rolling update does.
+func (p *Part) Replace(ctx context.Context, retire func(old, fresh process) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.running
+	if old == nil {
+		return fmt.Errorf("world: %s does not run", p.Name)
+	}
+	if err := p.launch(ctx); err != nil {
+		return err
+	}
+	if err := retire(old, p.running); err != nil {
+		return err
+	}
+	return old.Stop()
+}
+
 // Stop ends the part until it is started again.
 func (p *Part) Stop() error {
 	p.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"isogate/envoy/topology"
@@ -45,7 +46,9 @@ type World struct {
 	sites   []*Site
 	order   []*Part // as started
 	mu      sync.Mutex
-	written bool // whether world.json may be written
+	starts  map[topology.Role]int // how often an Envoy of a role was started
+	writing sync.Mutex            // world.json, by one at a time
+	ready   atomic.Bool
 }
 
 // Domain is the demo organisation's: its guarded hosts stand directly below it.
@@ -53,7 +56,7 @@ const Domain = "acme.localhost"
 
 // Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
 func Start(ctx context.Context, o Options) (_ *World, err error) {
-	w := &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, Users: demoUsers()}
+	w := &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, starts: map[topology.Role]int{}, Users: demoUsers()}
 	defer func() {
 		if err != nil {
 			w.Close()
@@ -78,9 +81,7 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 			return nil, fmt.Errorf("world: %s: %w", step.what, err)
 		}
 	}
-	w.mu.Lock()
-	w.written = true
-	w.mu.Unlock()
+	w.ready.Store(true)
 	return w, w.writeManifest()
 }
 
