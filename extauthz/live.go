@@ -31,6 +31,8 @@ type live struct {
 	signers  *keys.Signers
 	sealers  *keys.Sealers
 	signIns  *prometheus.CounterVec
+	up       *prometheus.GaugeVec
+	answers  map[string]bool // by provider, as of the last look
 
 	state  atomic.Pointer[state]
 	bundle atomic.Pointer[policies.Bundle]
@@ -46,7 +48,8 @@ type state struct {
 
 // open reads the keys and makes the first state. The checks and the door are served only after it.
 func (l *live) open(c *config, store *kv.Bolt, sessions *session.Stored) (err error) {
-	l.store, l.sessions, l.signIns = store, sessions, signin.Metrics(l.process.Admin.Metrics)
+	l.store, l.sessions = store, sessions
+	l.signIns, l.up, l.answers = signin.Metrics(l.process.Admin.Metrics), newProviderGauge(l.process.Admin.Metrics), map[string]bool{}
 	if l.signers, err = keys.OpenSigners(string(c.ExtAuthz.Keys.UCT), time.Now); err != nil {
 		return err
 	}
@@ -69,12 +72,29 @@ func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (l *live) providers() []*signin.Provider { return l.state.Load().providers }
 
+// providerState shows whether a provider answers, and logs each change. It is called by one goroutine.
 func (l *live) providerState(id string, err error) {
-	value := "answers"
+	was, known := l.answers[id]
+	l.answers[id] = err == nil
 	if err != nil {
-		value = "does not answer: " + err.Error()
+		l.up.WithLabelValues(id).Set(0)
+		l.process.Admin.Note("provider "+id, "does not answer: "+err.Error())
+		if was || !known {
+			l.process.Log.Warn("an identity provider does not answer: who is signed in goes on, new sign-ins have to wait", "provider", id, "cause", err.Error())
+		}
+		return
 	}
-	l.process.Admin.Note("provider "+id, value)
+	l.up.WithLabelValues(id).Set(1)
+	l.process.Admin.Note("provider "+id, "answers")
+	if !was {
+		l.process.Log.Info("an identity provider answers", "provider", id)
+	}
+}
+
+func newProviderGauge(registry prometheus.Registerer) *prometheus.GaugeVec {
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "isogate_provider_up", Help: "1 if an identity provider answers, 0 if not."}, []string{"provider"})
+	registry.MustRegister(gauge)
+	return gauge
 }
 
 // apply makes the state that a file describes the one that answers.

@@ -121,8 +121,9 @@ func (t tables) drop(place []byte) error {
 type end uint64
 
 const (
-	never   end = 0
-	endSize     = 8
+	endSize = 8 // bytes
+
+	never end = 0
 )
 
 // endOf wants a time that Item.check has let pass.

@@ -149,8 +149,7 @@ func hostName(authority string) string {
 	return authority
 }
 
-// RunProviders asks each provider for its metadata until it answers, then every ten minutes, so that the state of all is known and shown
-// before a person needs it.
+// RunProviders asks each provider every few seconds whether it answers, so that the state of all is known and shown before a person needs it.
 func RunProviders(ctx context.Context, providers func() []*Provider, state func(id string, err error)) error {
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()

@@ -102,6 +102,17 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 	return found, nil
 }
 
+// known is what the provider last said of itself, however long ago: enough for an answer that is on its way already.
+func (p *Provider) known(ctx context.Context) (*discovered, error) {
+	p.mu.Lock()
+	found := p.found
+	p.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	return p.discover(ctx)
+}
+
 func (p *Provider) ask(ctx context.Context) (*discovered, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.Issuer)
 	if err != nil {
@@ -162,7 +173,7 @@ func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier s
 // finish redeems the code of an answer that belongs to our state, and judges the ID token, which it returns too. The error is errAnswer, a
 // Refusal or errProvider.
 func (p *Provider) finish(ctx context.Context, answer map[string]string, redirect, nonce, verifier string) (who session.Identity, idToken string, err error) {
-	d, err := p.discover(ctx)
+	d, err := p.known(ctx)
 	if err != nil {
 		return who, "", err
 	}

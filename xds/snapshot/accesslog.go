@@ -34,6 +34,8 @@ func (b *builder) requestLog() *accesslogv3.AccessLog {
 		"route":   "%ROUTE_NAME%",
 		"product": "%METADATA(ROUTE:isogate:product)%",
 		"reason":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:reason)%",
+		"policy":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:policy)%", // the digest of the policies that decided
+		"rule":    "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%",   // the word of their rule
 		"code":    "%RESPONSE_CODE%",
 		"details": "%RESPONSE_CODE_DETAILS%",
 		"id":      "%STREAM_ID%",
