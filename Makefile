@@ -17,7 +17,8 @@ build: ## compile the daemons into .bin
 	@go build -o .bin/ ./extauthz ./xds
 
 demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443)
-	@go run ./examples/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(ONCE),-once)
+	@go build -o .bin/demo ./examples/demo
+	@exec .bin/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(ONCE),-once)
 
 test: ## every test, with the race detector, on real parts
 	@.ci/browser

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,8 +57,13 @@ The world stays up until Ctrl-C.
 `, w.URL("issues", "/"), w.URL("wiki", "/"))
 	for _, u := range w.Users {
 		factor := "no second factor"
-		if u.TOTP != "" {
+		switch {
+		case u.TOTP != "":
 			factor = "one-time codes from the secret " + u.TOTP
+		case !u.EmailVerified:
+			factor = "refused: the provider has not verified the address"
+		case !strings.HasSuffix(u.Email, "@acme.example"):
+			factor = "refused: the address is not of the provider's domain"
 		}
 		fmt.Fprintf(out, "             %-6s password %-19s %s\n", u.Username, u.Password, factor)
 	}

@@ -85,8 +85,10 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 	return w, w.writeManifest()
 }
 
-// Close ends everything, in the opposite order.
+// Close ends everything, in the opposite order. Its description goes first: it would speak of what is gone.
 func (w *World) Close() {
+	w.ready.Store(false)
+	_ = os.Remove(w.Manifest())
 	for i := len(w.order) - 1; i >= 0; i-- {
 		_ = w.order[i].Stop()
 	}
