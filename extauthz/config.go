@@ -76,9 +76,15 @@ func (s sessionPolicy) policies() session.Policies {
 	return all
 }
 
+// longest is more than anybody means, and far from what overflows.
+const longest = 366 * 24 * time.Hour
+
 func (s sessionPolicy) validate(f *daemon.Faults, providers []provider) {
 	all := s.policies()
 	tooLong := func(at *daemon.Faults, l session.Limits) {
+		if l.Absolute > longest {
+			at.Add("absolute", "is longer than a year")
+		}
 		if l.Idle > l.Absolute {
 			at.Add("idle", "is longer than absolute (%s): a session would never be idle too long", l.Absolute)
 		}
@@ -130,8 +136,8 @@ func (s section) validate(f *daemon.Faults) {
 	seen := map[string]bool{}
 	for i, p := range s.Providers {
 		at := f.In("providers[%d]", i)
-		if p.ID == "" || seen[p.ID] {
-			at.Add("id", "is required, and no two providers may share one")
+		if !topology.IsName(p.ID) || seen[p.ID] {
+			at.Add("id", "must be 1 to 32 characters of a-z, 0-9 and -, starting with a letter, and no two providers may share one")
 		}
 		seen[p.ID] = true
 		p.validate(at)

@@ -136,10 +136,11 @@ func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
 			return nil, fmt.Errorf("providers[%d].client_secret: %w", i, err)
 		}
 		config := entry.config(secret)
+		config.Several = len(s.Providers) > 1
 		made[i] = signin.NewProvider(config, client, userID.Reveal(), time.Now)
 		if old := l.state.Load(); old != nil && reflect.DeepEqual(old.config.ExtAuthz.Connect, s.Connect) && old.config.ExtAuthz.CA == s.CA {
 			for _, p := range old.providers {
-				if reflect.DeepEqual(p.ProviderConfig, config) {
+				if p.ProviderConfig.Equal(config) {
 					made[i] = p
 				}
 			}

@@ -9,10 +9,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 
 	"isogate/envoy/daemon"
 	"isogate/extauthz/check"
@@ -21,7 +19,21 @@ import (
 	"isogate/extauthz/signin"
 )
 
-func main() { os.Exit(daemon.Main("extauthz", loadConfig, start)) }
+func main() {
+	collectLess()
+	os.Exit(daemon.Main("extauthz", loadConfig, start))
+}
+
+// garbage is how much may gather before it is collected, in percent of what is in use (see GOGC in package runtime). What is in use is a few
+// megabytes, and a check leaves some kilobytes: with the usual 100 a fifth of the CPU time of a busy process goes to collecting.
+const garbage = 400
+
+// collectLess leaves the choice to the environment where it makes one. A GOMEMLIMIT holds beside either.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+}
 
 // start builds the units: what stands early outlives what stands late, so the store is the last to go.
 func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, error) {
@@ -80,12 +92,8 @@ func checkUnit(p *daemon.Process, c *config, live *live) (daemon.Unit, error) {
 	if err != nil {
 		return daemon.Unit{}, fmt.Errorf("the check socket: %w", err)
 	}
-	server := grpc.NewServer(
-		grpc.MaxRecvMsgSize(256<<10),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-	)
-	check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics)).Register(server)
-	return daemon.GRPC("checks", listener, server), nil
+	server := check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics))
+	return daemon.GRPC("checks", listener, server.GRPC()), nil
 }
 
 // doorUnit serves the HTTP door.

@@ -97,7 +97,7 @@ func with(member string) string {
 	return `anonymous["x"] := {"product": "issues", "method": "GET", "path": "/health", ` + member + `}`
 }
 
-// Lesson 1: a path that anybody on the way may read differently cannot be listed.
+// CVE-2019-9901, CVE-2021-29492 and their kin: a path that anybody on the way may read differently cannot be listed.
 func TestAnonymousPaths(t *testing.T) {
 	tests := []struct{ path, want string }{
 		{"", "not empty"}, {"health", "must start with /"}, {"http://a/b", "must start with /"}, {"*", "must start with /"},
@@ -127,7 +127,7 @@ func TestAnonymousPaths(t *testing.T) {
 	}
 }
 
-// Lesson 10.
+// GHSA-pxq7, GHSA-7rh7: product, method and path to the byte.
 func TestAnonymousMatchesExactly(t *testing.T) {
 	b := mustLoad(t, dirOf(t, files{"a.rego": head + open + `anonymous["issues.health"] := ` + entry + "\n"}))
 	tests := []struct {

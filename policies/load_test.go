@@ -13,8 +13,9 @@ import (
 
 const entry = `{"product": "issues", "method": "GET", "path": "/health"}`
 
-// Lessons 38 and 39: whatever is wrong with a directory, there is no bundle, and the error says where and what.
-func TestLoadRefuses(t *testing.T) {
+// gateway#2837, gateway#5366: whatever is wrong with a directory, there is no bundle that could open or close anything, and the error says where
+// and what.
+func TestABrokenOrEmptyPolicyIsNoBundle(t *testing.T) {
 	tests := []struct {
 		name string
 		in   files
@@ -59,8 +60,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// Lesson 39, and what is nearest to it. A call is refused wherever it stands, in a test too.
-func TestLoadRefusesFunctions(t *testing.T) {
+// CVE-2022-36085: a policy cannot reach the network, the environment, a clock or chance, and there is no option that would allow one of them. A
+// call is refused wherever it stands, in a test too.
+func TestNoNetworkNoEnvironmentNoClockInAPolicy(t *testing.T) {
 	calls := []string{
 		`http.send({"method": "get", "url": "http://127.0.0.1/"})`, `net.lookup_ip_addr("localhost")`, `opa.runtime()`,
 		`time.now_ns()`, `rand.intn("x", 9)`, `uuid.rfc4122("x")`, `rego.parse_module("a", "package a")`, `trace("x")`,

@@ -71,7 +71,7 @@ func wantNothing(t *testing.T, step string, got []report) {
 	}
 }
 
-// Lesson 38, as far as it lies here: each state is reported once, and a broken one as an error that replaces nothing.
+// gateway#2837, gateway#5366, as far as they lie here: each state is reported once, and a broken or emptied one as an error that replaces nothing.
 func TestWatch(t *testing.T) {
 	dir := dirOf(t, files{"a.rego": valid})
 	watched(t, dir, func(t *testing.T, calls func() []report) {

@@ -21,6 +21,9 @@ var (
 	label  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
+// IsName accepts what products and providers may be called.
+func IsName(s string) bool { return name.MatchString(s) }
+
 func opaqueID(s string) bool { return opaque.MatchString(s) }
 
 // IsHostName accepts a lower-case DNS name of at least two labels, the last of which starts with a letter: an IPv4 address is no name (RFC

@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
 
 	"isogate/envoy/daemon"
 	"isogate/extauthz/check"
@@ -42,7 +42,7 @@ type Share struct {
 
 // watched are the functions that tell the parts of a check apart.
 var watched = []Share{
-	{What: "our check, from decoded question to answer", Function: "isogate/extauthz/check.(*Server).Check"},
+	{What: "our check, from the question's bytes to those of the answer", Function: "isogate/extauthz/check.(*Server).check"},
 	{What: "  reading the question into a request", Function: "isogate/extauthz/check.Parse"},
 	{What: "  deciding", Function: "isogate/extauthz/profile.(*Ingress).Decide"},
 	{What: "    finding the session", Function: "isogate/extauthz/session.(*Stored).Living"},
@@ -52,8 +52,6 @@ var watched = []Share{
 	{What: "    the token", Function: "isogate/extauthz/usercontext.(*Minter).Mint"},
 	{What: "    the page or problem of a denial", Function: "isogate/extauthz/page.Denial"},
 	{What: "  writing the answer", Function: "isogate/extauthz/check.Encode"},
-	{What: "protobuf decoding", Function: "google.golang.org/protobuf/proto.UnmarshalOptions.unmarshal"},
-	{What: "protobuf encoding", Function: "google.golang.org/protobuf/proto.MarshalOptions.marshal"},
 	{What: "HTTP/2: reading frames", Function: "google.golang.org/grpc/internal/transport.(*http2Server).HandleStreams"},
 	{What: "HTTP/2: writing frames", Function: "google.golang.org/grpc/internal/transport.(*loopyWriter).run"},
 	{What: "system calls", Function: "internal/runtime/syscall/linux.Syscall6"},
@@ -93,8 +91,8 @@ func serveProfiled(ctx context.Context, config, dir, socket string) error {
 	}
 	decider := profile.NewIngress(signin.Flows{Cloud: cloud, Seal: sealers, Now: time.Now}, sessions, limits,
 		usercontext.NewMinter(signers, time.Now), func() *policies.Bundle { return bundle })
-	server := grpc.NewServer(grpcOptions()...)
-	check.NewServer("ingress", decider, slog.Default(), check.Metrics(prometheus.NewRegistry())).Register(server)
+	server := check.NewServer("ingress", decider, slog.Default(), check.Metrics(prometheus.NewRegistry())).GRPC()
+	debug.SetGCPercent(400) // as extauthz does
 	return underProfile(filepath.Join(dir, "cpu.pprof"), func() error {
 		listener, err := daemon.ListenUnix(socket)
 		if err != nil {

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 
 	"isogate/envoy/bootstrap"
 	"isogate/envoy/daemon"
@@ -166,10 +164,9 @@ func (w *world) startCheck() error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	check.NewServer("ingress", recorder{inner, &w.book}, log, check.Metrics(prometheus.NewRegistry())).Register(server)
-	w.background(daemon.GRPC("check", listener, server))
+	server := check.NewServer("ingress", recorder{inner, &w.book}, log, check.Metrics(prometheus.NewRegistry()))
+	w.background(daemon.GRPC("check", listener, server.GRPC()))
 	return nil
 }
 

@@ -121,6 +121,7 @@ func TestControlPlaneDown(t *testing.T) {
 	}
 }
 
+// gateway#9235, oauth2-proxy#3487: running sessions go on without the provider, a new sign-in gets a clear page, and it recovers by itself.
 func TestProviderDown(t *testing.T) {
 	b := signedIn(t, "bob")
 	if err := shared.IDP.Stop(); err != nil {

@@ -1,8 +1,11 @@
 package world
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,7 +22,7 @@ func repeated(n int, line string) (out []string) {
 func TestRequestsThatAreTooMuch(t *testing.T) {
 	b := signedIn(t, "bob")
 	cutLogs(t, marker)
-	cookie := "Cookie: " + handleCookie + "=" + b.Cookies(shared.URL("issues", "/"))[handleCookie]
+	cookie := "Cookie: " + handleCookie + "=" + handle(b, "issues")
 	long := strings.Repeat("p", 9<<10)
 	cases := []struct {
 		name, target string
@@ -29,7 +32,6 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		{"as it should be", "/whoami", nil, 200},
 		{"header of 33 KB", "/whoami", []string{"X-Big: " + strings.Repeat("x", 33<<10)}, 431},
 		{"33 KB in 33 headers", "/whoami", repeated(33, "X-Big-%d: "+strings.Repeat("x", 1<<10)), 431},
-		{"header of 1 MB", "/whoami", []string{"X-Big: " + strings.Repeat("x", 1<<20)}, 431},
 		{"101 headers", "/whoami", repeated(101, "X-Many-%d: x"), 431},
 		{"the same header 200 times", "/whoami", repeated(200, "X-Same: %d"), 431},
 		{"200 lines of cookies", "/whoami", repeated(200, "Cookie: c%d=x"), 431},
@@ -41,19 +43,24 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		{"NUL in a value", "/whoami", []string{"X-Control: a\x00b"}, 400},
 		{"control character in a value", "/whoami", []string{"X-Control: a\x01b"}, 400},
 		{"DEL in a value", "/whoami", []string{"X-Control: a\x7fb"}, 400},
-		{"a lone CR in a value", "/whoami", []string{"X-Control: a\rb"}, 400},
 		{"a value that is not UTF-8", "/whoami", []string{"X-Control: a\xffb"}, 400},
 		{"control character in a cookie", "/whoami", []string{"Cookie: theme=a\x02b"}, 400},
 		{"no colon", "/whoami", []string{"X-Control"}, 400},
 		{"no name", "/whoami", []string{": x"}, 400},
 	}
+	all := func() {
+		for _, c := range cases {
+			answer, err := once("issues", plain("GET", "issues", c.target, slices.Concat([]string{cookie}, asFetch, c.headers)...))
+			if err != nil || answer.StatusCode != c.want {
+				t.Errorf("%s: %v, want %d", c.name, outcome(answer, err), c.want)
+			}
+		}
+	}
+	all()
 	before := measured(t)
 	stop := probe(t, b)
-	for _, c := range cases {
-		answer, err := once("issues", plain("GET", "issues", c.target, append(append([]string{cookie}, asFetch...), c.headers...)...))
-		if err != nil || answer.StatusCode != c.want {
-			t.Errorf("%s: %v, want %d", c.name, outcome(answer, err), c.want)
-		}
+	for range 10 {
+		all()
 	}
 	stop()
 	wantUnharmed(t, before, measured(t))
@@ -62,7 +69,7 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 // What many products need is no attack: it passes while it stays below the limits.
 func TestRequestsThatAreMuchButNotTooMuch(t *testing.T) {
 	b := signedIn(t, "bob")
-	cookie := "Cookie: " + handleCookie + "=" + b.Cookies(shared.URL("issues", "/"))[handleCookie]
+	cookie := "Cookie: " + handleCookie + "=" + handle(b, "issues")
 	for name, headers := range map[string][]string{
 		"200 cookies in a line": {cookie + "; " + strings.Join(repeated(200, "c%d=x"), "; ")},
 		"cookie of 20 KB":       {cookie + "; big=" + strings.Repeat("x", 20<<10)},
@@ -73,6 +80,35 @@ func TestRequestsThatAreMuchButNotTooMuch(t *testing.T) {
 		if err != nil || answer.StatusCode != 200 {
 			t.Errorf("%s: %v", name, outcome(answer, err))
 		}
+	}
+}
+
+// Envoy takes a lone CR out of a value (RFC 9112 section 2.2 has it refused or replaced): nobody behind it may see one and end a line there.
+func TestLoneCRReachesNobody(t *testing.T) {
+	b := signedIn(t, "bob")
+	conn, err := dialEdge("issues", "http/1.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request := plain("GET", "issues", "/whoami", "Cookie: "+handleCookie+"="+handle(b, "issues"), "X-Control: a\rX-User-Context-Token: forged")
+	if _, err := conn.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == 400 {
+		return
+	}
+	var e echo
+	if err := json.NewDecoder(answer.Body).Decode(&e); err != nil || answer.StatusCode != 200 {
+		t.Fatalf("%d %v", answer.StatusCode, err)
+	}
+	if tokens := e.Headers["x-user-context-token"]; len(tokens) != 1 || tokens[0] == "forged" || strings.ContainsAny(fmt.Sprint(e.Headers), "\r\n") {
+		t.Errorf("the product received %q", e.Headers)
 	}
 }
 

@@ -171,7 +171,7 @@ func together(tabs []*restored, do func(*restored)) {
 	all.Wait()
 }
 
-// A browser that restores its tabs opens all of them at once. One person signs in once, in whichever tab.
+// oauth2-proxy#3258, authservice#222, gateway#9820. A browser that restores its tabs opens all of them at once. One person signs in once, in whichever tab.
 func TestTwentyTabsAtOnce(t *testing.T) {
 	b := watched(t)
 	tabs := twenty()

@@ -211,7 +211,8 @@ func authenticate(t *testing.T, b *Browser, page Answer, name string) Answer {
 	}, fields.Encode()))
 }
 
-func TestSecondSignInOfTheSamePerson(t *testing.T) {
+// GHSA-f24x: a sign-in gives the auth host a new handle, and the one from before is dead; the session goes on in place.
+func TestSecondSignInGivesANewHandleAndTheOldOneIsDead(t *testing.T) {
 	b := watched(t)
 	second := must(t)(b.Open(shared.URL("wiki", "/second"))) // a tab that waits at the provider
 	first := echoOf(t, must(t)(b.SignIn(shared.User("bob"), shared.URL("issues", "/first"))))

@@ -1,20 +1,12 @@
 package check
 
 import (
-	"errors"
-	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	envoytype "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"isogate/extauthz/page"
 )
@@ -22,97 +14,138 @@ import (
 // streamHeader tells Envoy how long the stream may last. It does not reach the product.
 const streamHeader = "x-envoy-upstream-stream-duration-ms"
 
-// Encode writes a verdict as Envoy's answer. To Envoy an empty CheckResponse allows the request, and so does one whose status is OK
-// with a denial inside; so the status is written in one place, and what is not plainly a pass is a denial.
-func Encode(v Verdict) *auth.CheckResponse {
+// Numbers of the fields that are written
+// (https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/auth/v3/external_auth.proto).
+const (
+	responseStatus   = 1 // of CheckResponse
+	responseDenied   = 2
+	responseOK       = 3
+	responseMetadata = 4
+
+	statusCode    = 1 // of google.rpc.Status and of HttpStatus
+	deniedStatus  = 1 // of DeniedHttpResponse
+	deniedHeaders = 2
+	deniedBody    = 3
+	okHeaders     = 2 // of OkHttpResponse
+	okRemove      = 5
+
+	optionHeader = 1 // of HeaderValueOption
+	optionAction = 3
+
+	structFields = 1 // of google.protobuf.Struct, a map
+	entryKey     = 1
+	entryValue   = 2
+)
+
+// What Envoy does with a header that stands there already; both add one that does not.
+const (
+	appendTo  = 0 // APPEND_IF_EXISTS_OR_ADD
+	overwrite = 2 // OVERWRITE_IF_EXISTS_OR_ADD
+)
+
+// Encode writes a verdict as Envoy's answer, a CheckResponse as it travels, and says which verdict it wrote: the given one, or the 503 that
+// an unsound one became. To Envoy an empty CheckResponse allows the request, and so does one whose status is OK with a denial inside; so the
+// status is written in one place, and what is not plainly a pass is a denial.
+func Encode(v Verdict) (answer []byte, said Verdict) {
 	v = sound(v)
+	b := make([]byte, 0, room(v))
 	if v.Allow {
-		return &auth.CheckResponse{
-			Status:          &status.Status{Code: int32(codes.OK)},
-			HttpResponse:    &auth.CheckResponse_OkResponse{OkResponse: pass(v)},
-			DynamicMetadata: metadata(v),
+		b = nest(b, responseStatus, func(b []byte) []byte { return number(b, statusCode, uint64(codes.OK)) })
+		b = nest(b, responseOK, func(b []byte) []byte { return pass(b, v) })
+	} else {
+		b = nest(b, responseStatus, func(b []byte) []byte { return number(b, statusCode, uint64(codes.PermissionDenied)) })
+		b = nest(b, responseDenied, func(b []byte) []byte { return denial(b, v.Answer) })
+	}
+	return nest(b, responseMetadata, func(b []byte) []byte { return metadata(b, v) }), v
+}
+
+// room is about as much as an answer takes, in bytes.
+func room(v Verdict) int {
+	n := 256 + len(v.Answer.Body) + len(v.Policy) + len(v.Rule)
+	for _, fields := range [][]page.Field{v.Set, v.Answer.Header} {
+		for _, f := range fields {
+			n += len(f.Name) + len(f.Value) + 16
 		}
 	}
-	return &auth.CheckResponse{
-		Status:          &status.Status{Code: int32(codes.PermissionDenied)},
-		HttpResponse:    &auth.CheckResponse_DeniedResponse{DeniedResponse: denial(v)},
-		DynamicMetadata: metadata(v),
+	for _, name := range v.Remove {
+		n += len(name) + 4
 	}
+	return n
 }
 
-var errUnsound = errors.New("check: a verdict that contradicts itself")
-
-// sound makes a 503 of a verdict that is neither plainly a pass nor plainly a denial, so that status, body, reason and metric always say one
-// thing.
-func sound(v Verdict) Verdict {
-	if v.Allow && passes[v.Reason] && mayChange(v) || !v.Allow && v.Reason != "" && !passes[v.Reason] && mayAnswer(v.Answer) {
-		return v
-	}
-	cause := v.Cause
-	if cause == nil {
-		cause = errUnsound
-	}
-	answer := page.Denial(http.StatusServiceUnavailable, string(Unavailable), false, "")
-	return Verdict{Reason: Unavailable, Answer: answer, Cause: cause, Policy: v.Policy, Rule: v.Rule}
-}
-
-// mayChange tells whether a pass changes only what it may: neither where the request goes, nor where its body ends, nor Envoy's own controls.
-func mayChange(v Verdict) bool {
-	bad := func(name string) bool { return !isField(name) || name == "host" || strings.HasPrefix(name, "x-envoy-") }
-	return !slices.ContainsFunc(v.Remove, bad) && !slices.ContainsFunc(v.Set, func(f page.Field) bool { return bad(f.Name) || !isValue(f.Value) })
-}
-
-// mayAnswer tells whether Envoy can send an answer whole, and as a denial.
-func mayAnswer(a page.Answer) bool {
-	_, known := envoytype.StatusCode_name[int32(a.Status)]
-	return known && 300 <= a.Status && a.Status <= 599 && utf8.Valid(a.Body) &&
-		!slices.ContainsFunc(a.Header, func(f page.Field) bool { return !isField(f.Name) || !isValue(f.Value) })
-}
-
-// isField accepts a name in lower case (a token of RFC 9110 section 5.6.2, so no pseudo-header) that does not frame a body.
-func isField(name string) bool {
-	return name != "" && name != "content-length" && name != "transfer-encoding" && !strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && notDigit(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	})
-}
-
-func isValue(value string) bool {
-	return utf8.ValidString(value) && !strings.ContainsFunc(value, isControl)
-}
-
-func pass(v Verdict) *auth.OkHttpResponse {
-	ok := &auth.OkHttpResponse{HeadersToRemove: v.Remove}
+func pass(b []byte, v Verdict) []byte {
 	for _, f := range v.Set {
-		ok.Headers = append(ok.Headers, option(f, core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
+		b = option(b, okHeaders, f, overwrite)
 	}
 	if v.Stream > 0 {
 		ms := strconv.FormatInt(max(v.Stream, time.Millisecond).Milliseconds(), 10)
-		ok.Headers = append(ok.Headers, option(page.Field{Name: streamHeader, Value: ms}, core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD))
+		b = option(b, okHeaders, page.Field{Name: streamHeader, Value: ms}, overwrite)
 	}
-	return ok
+	for _, name := range v.Remove {
+		b = text(b, okRemove, name)
+	}
+	return b
 }
 
-func denial(v Verdict) *auth.DeniedHttpResponse {
-	a := v.Answer
-	denied := &auth.DeniedHttpResponse{Status: &envoytype.HttpStatus{Code: envoytype.StatusCode(a.Status)}, Body: string(a.Body)}
+func denial(b []byte, a page.Answer) []byte {
+	b = nest(b, deniedStatus, func(b []byte) []byte { return number(b, statusCode, uint64(a.Status)) })
 	for _, f := range a.Header {
-		denied.Headers = append(denied.Headers, option(f, core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD))
+		b = option(b, deniedHeaders, f, appendTo)
 	}
-	return denied
+	return text(b, deniedBody, a.Body)
 }
 
-func option(f page.Field, action core.HeaderValueOption_HeaderAppendAction) *core.HeaderValueOption {
-	return &core.HeaderValueOption{Header: &core.HeaderValue{Key: f.Name, Value: f.Value}, AppendAction: action}
+func option(b []byte, field protowire.Number, f page.Field, action uint64) []byte {
+	return nest(b, field, func(b []byte) []byte {
+		b = nest(b, optionHeader, func(b []byte) []byte { return text(text(b, headerKey, f.Name), headerValue, f.Value) })
+		return number(b, optionAction, action)
+	})
 }
 
 // metadata is what the access log can say about a decision.
-func metadata(v Verdict) *structpb.Struct {
-	fields := map[string]*structpb.Value{"reason": structpb.NewStringValue(strings.ToValidUTF8(string(v.Reason), "?"))}
+func metadata(b []byte, v Verdict) []byte {
+	b = entry(b, "reason", string(v.Reason))
 	if v.Policy != "" {
-		fields["policy"] = structpb.NewStringValue(strings.ToValidUTF8(v.Policy, "?"))
+		b = entry(b, "policy", v.Policy)
 	}
 	if v.Rule != "" {
-		fields["rule"] = structpb.NewStringValue(strings.ToValidUTF8(v.Rule, "?"))
+		b = entry(b, "rule", v.Rule)
 	}
-	return &structpb.Struct{Fields: fields}
+	return b
+}
+
+func entry(b []byte, key, value string) []byte {
+	return nest(b, structFields, func(b []byte) []byte {
+		return nest(text(b, entryKey, key), entryValue, func(b []byte) []byte { return text(b, valueString, strings.ToValidUTF8(value, "?")) })
+	})
+}
+
+// nest appends a message as a field of another: its length stands before it and is known only after it.
+func nest(b []byte, field protowire.Number, write func([]byte) []byte) []byte {
+	b = protowire.AppendTag(b, field, protowire.BytesType)
+	start := len(b)
+	b = write(b)
+	size := len(b) - start
+	prefix := protowire.SizeVarint(uint64(size))
+	b = append(b, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"[:prefix]...)
+	copy(b[start+prefix:], b[start:start+size])
+	protowire.AppendVarint(b[:start], uint64(size))
+	return b
+}
+
+// text appends a text, and number a number, as a field. What is empty or zero is not written, as the protocol has it; where that would count, in
+// a list or a oneof, ours never is.
+func text[T string | []byte](b []byte, field protowire.Number, s T) []byte {
+	if len(s) == 0 {
+		return b
+	}
+	b = protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(len(s)))
+	return append(b, s...)
+}
+
+func number(b []byte, field protowire.Number, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), n)
 }

@@ -26,12 +26,26 @@ type wire struct {
 	reason string
 }
 
+// answered is an answer as the generated code reads it.
+func answered(t *testing.T, message []byte) *auth.CheckResponse {
+	t.Helper()
+	r := &auth.CheckResponse{}
+	if err := proto.Unmarshal(message, r); err != nil {
+		t.Fatalf("Envoy could not read that: %v", err)
+	}
+	return r
+}
+
+// encoded is what Envoy reads where a verdict was written.
+func encoded(t *testing.T, v Verdict) *auth.CheckResponse {
+	t.Helper()
+	answer, _ := Encode(v)
+	return answered(t, answer)
+}
+
 // read holds an answer against what Envoy makes of it: an empty one, or OK with a denial inside, is an ALLOW there (envoy#14001's kin).
 func read(t *testing.T, r *auth.CheckResponse) wire {
 	t.Helper()
-	if _, err := proto.Marshal(r); err != nil {
-		t.Errorf("cannot be sent: %v", err)
-	}
 	if r.GetStatus() == nil || r.GetHttpResponse() == nil || r.GetDynamicMetadata() == nil {
 		t.Errorf("a part is missing: %v", r)
 	}
@@ -82,7 +96,7 @@ func TestOnlyAPlainPassPasses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := read(t, Encode(tt.in)); got != tt.want {
+			if got := read(t, encoded(t, tt.in)); got != tt.want {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -104,13 +118,13 @@ func TestAPassChangesOnlyWhatItMay(t *testing.T) {
 			if kind == "answer" && (name == "host" || strings.HasPrefix(name, "x-envoy-")) {
 				continue // of no meaning in an answer
 			}
-			if got := read(t, Encode(v)); got != (wire{false, 503, "unavailable"}) {
+			if got := read(t, encoded(t, v)); got != (wire{false, 503, "unavailable"}) {
 				t.Errorf("%s %q: %+v", kind, name, got)
 			}
 		}
 	}
 	for _, value := range []string{"a\r\nb", "\x00", "\xff", "\x7f"} {
-		if got := read(t, Encode(Verdict{Allow: true, Reason: Session, Set: []page.Field{{Name: "cookie", Value: value}}})); got.allow {
+		if got := read(t, encoded(t, Verdict{Allow: true, Reason: Session, Set: []page.Field{{Name: "cookie", Value: value}}})); got.allow {
 			t.Errorf("the value %q passes", value)
 		}
 	}
@@ -121,7 +135,7 @@ func TestWhatAPassSets(t *testing.T) {
 		Allow: true, Reason: Session, Set: []page.Field{{Name: "x-user-context-token", Value: "t"}, {Name: "cookie", Value: "ä=1"}},
 		Remove: []string{"x_user_context_token"}, Stream: 90 * time.Second, Policy: "digest", Rule: "rule", Cause: errors.New("secret cause"),
 	}
-	r := Encode(v)
+	r := encoded(t, v)
 	ok := r.GetOkResponse()
 	var got []string
 	for _, o := range ok.GetHeaders() {
@@ -149,7 +163,7 @@ func TestWhatAPassSets(t *testing.T) {
 func TestAStreamIsNeverUnlimitedByRounding(t *testing.T) {
 	for in, want := range map[time.Duration]string{1: "1", time.Millisecond - 1: "1", 1500 * time.Microsecond: "1", time.Hour: "3600000", 0: "", -time.Second: ""} {
 		got := ""
-		for _, o := range Encode(Verdict{Allow: true, Reason: Session, Stream: in}).GetOkResponse().GetHeaders() {
+		for _, o := range encoded(t, Verdict{Allow: true, Reason: Session, Stream: in}).GetOkResponse().GetHeaders() {
 			got = o.GetHeader().GetValue()
 		}
 		if got != want {
@@ -162,7 +176,7 @@ func TestAStreamIsNeverUnlimitedByRounding(t *testing.T) {
 func TestADenialKeepsEachCookie(t *testing.T) {
 	a := page.Redirect(302, "https://auth.acme.example/").With("set-cookie", "a=1").With("set-cookie", "b=2")
 	var got []string
-	for _, o := range Encode(Verdict{Reason: SignIn, Answer: a}).GetDeniedResponse().GetHeaders() {
+	for _, o := range encoded(t, Verdict{Reason: SignIn, Answer: a}).GetDeniedResponse().GetHeaders() {
 		if o.GetAppendAction() != core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
 			t.Errorf("%s would replace another line", o.GetHeader().GetKey())
 		}
@@ -209,7 +223,7 @@ func (anyVerdict) Generate(r *rand.Rand, size int) reflect.Value {
 func TestNoVerdictPassesByMistake(t *testing.T) {
 	passed, denied := 0, 0
 	property := func(v anyVerdict) bool {
-		r := Encode(v.Verdict)
+		r := encoded(t, v.Verdict)
 		w := read(t, r)
 		if w.allow {
 			passed++

@@ -3,6 +3,7 @@ package check
 import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -30,3 +31,14 @@ func peer(address string) *auth.AttributeContext_Peer {
 		SocketAddress: &core.SocketAddress{Address: address},
 	}}}
 }
+
+// sent is a question as it travels.
+func sent(in *auth.CheckRequest) string {
+	message, err := proto.Marshal(in)
+	if err != nil {
+		panic(err)
+	}
+	return string(message)
+}
+
+func parse(in *auth.CheckRequest) (Request, error) { return Parse(sent(in)) }

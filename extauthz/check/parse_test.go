@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestParseReadsAWholeQuestion(t *testing.T) {
-	got, err := Parse(question("POST", "Issues.ACME.example", "/a/b?x=/../%2f&y", "Cookie", "a=1", "cookie", "b=2", "X-Name", "Zoë\ttab", "x-empty", ""))
+	got, err := parse(question("POST", "Issues.ACME.example", "/a/b?x=/../%2f&y", "Cookie", "a=1", "cookie", "b=2", "X-Name", "Zoë\ttab", "x-empty", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +56,12 @@ func TestAbsentPartsAreRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := Parse(tt.in); err == nil || !cmp.Equal(got, Request{}, cmpopts.EquateComparable(netip.Addr{})) {
+			if got, err := parse(tt.in); err == nil || !cmp.Equal(got, Request{}, cmpopts.EquateComparable(netip.Addr{})) {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
 	}
-	if _, err := Parse(tests[len(tests)-1].in); !errors.Is(err, errRawHeaders) {
+	if _, err := parse(tests[len(tests)-1].in); !errors.Is(err, errRawHeaders) {
 		t.Errorf("Envoy's own fault is not told apart: %v", err)
 	}
 }
@@ -70,13 +71,13 @@ func TestMethods(t *testing.T) {
 		"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true,
 		"TRACE": false, "CONNECT": false, "TRACK": false, "PROPFIND": false, "get": false, "Get": false, " GET": false, "GET ": false, "*": false, "G\x00ET": false,
 	} {
-		if _, err := Parse(question(method, issuesHost, "/")); (err == nil) != want {
+		if _, err := parse(question(method, issuesHost, "/")); (err == nil) != want {
 			t.Errorf("%q: %v", method, err)
 		}
 	}
 	for _, target := range []string{"*", "", "acme.example:443", "?x", "*?x", "http://acme.example/"} {
 		for _, method := range []string{"OPTIONS", "CONNECT", "GET"} {
-			if _, err := Parse(question(method, issuesHost, target)); err == nil {
+			if _, err := parse(question(method, issuesHost, target)); err == nil {
 				t.Errorf("%s %q passes", method, target)
 			}
 		}
@@ -95,7 +96,7 @@ func TestTheQueryIsNoPartOfThePath(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Parse(question("GET", issuesHost, tt.in))
+			got, err := parse(question("GET", issuesHost, tt.in))
 			if (err == nil) != (tt.path != "") || got.Path != tt.path || got.Query != tt.query {
 				t.Errorf("%q ? %q, %v", got.Path, got.Query, err)
 			}
@@ -106,12 +107,16 @@ func TestTheQueryIsNoPartOfThePath(t *testing.T) {
 // CVE-2023-27488: a header that is not UTF-8 is denied, before anybody replaces its bytes.
 func TestHeadersThatAreNoTextAreRefused(t *testing.T) {
 	for _, value := range []string{"\xff", "a\xc3", "\xc0\xae", "a\xed\xa0\x80", "\x00", "a\r\nx-evil: 1", "a\n", "\x1b[31m", "\x7f"} {
-		if _, err := Parse(question("GET", issuesHost, "/", "x-name", value)); err == nil {
+		if _, err := parse(question("GET", issuesHost, "/", "x-name", value)); err == nil {
 			t.Errorf("%q passes", value)
 		}
-		in := question("GET", issuesHost, "/")
-		in.Attributes.Request.Http.HeaderMap.Headers = []*core.HeaderValue{{Key: "x-name", Value: value}}
-		if _, err := Parse(in); err == nil {
+		other := question("GET", issuesHost, "/")
+		text := strings.Repeat("~", len(value)) // the generated code would not write the value itself
+		other.Attributes.Request.Http.HeaderMap.Headers = []*core.HeaderValue{{Key: "x-name", Value: text}}
+		if _, err := parse(other); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(strings.Replace(sent(other), text, value, 1)); err == nil {
 			t.Errorf("%q passes in the other form", value)
 		}
 	}
@@ -119,7 +124,7 @@ func TestHeadersThatAreNoTextAreRefused(t *testing.T) {
 
 // CVE-2021-32777: a repeated header has no value, and every line of it can be seen.
 func TestARepeatedHeaderHasNoValue(t *testing.T) {
-	got, err := Parse(question("GET", issuesHost, "/", "Origin", "https://a", "origin", "https://b", "X-One", "1"))
+	got, err := parse(question("GET", issuesHost, "/", "Origin", "https://a", "origin", "https://b", "X-One", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +166,7 @@ func TestHosts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Parse(question("GET", tt.in, "/"))
+			got, err := parse(question("GET", tt.in, "/"))
 			if got.Host != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("%q, %v", got.Host, err)
 			}
@@ -173,13 +178,13 @@ func TestServerNames(t *testing.T) {
 	for in, want := range map[string]string{"": "", "Issues.ACME.example": issuesHost, issuesHost + ".": issuesHost + "."} {
 		q := question("GET", issuesHost, "/")
 		q.Attributes.TlsSession = &auth.AttributeContext_TLSSession{Sni: in}
-		if got, err := Parse(q); err != nil || got.SNI != want {
+		if got, err := parse(q); err != nil || got.SNI != want {
 			t.Errorf("%q: %q, %v", in, got.SNI, err)
 		}
 	}
 	q := question("GET", issuesHost, "/")
 	q.Attributes.TlsSession = nil
-	if got, err := Parse(q); err != nil || got.SNI != "" {
+	if got, err := parse(q); err != nil || got.SNI != "" {
 		t.Errorf("none: %q, %v", got.SNI, err)
 	}
 }
@@ -191,13 +196,13 @@ func TestAddresses(t *testing.T) {
 	} {
 		q := question("GET", issuesHost, "/", "x-forwarded-for", "6.6.6.6")
 		q.Attributes.Source = peer(in)
-		if got, err := Parse(q); err != nil || got.Address.String() != want {
+		if got, err := parse(q); err != nil || got.Address.String() != want {
 			t.Errorf("%q: %s, %v", in, got.Address, err)
 		}
 	}
 	q := question("GET", issuesHost, "/")
 	q.Attributes.Source = nil
-	if got, err := Parse(q); err != nil || got.Address.IsValid() {
+	if got, err := parse(q); err != nil || got.Address.IsValid() {
 		t.Errorf("none: %s, %v", got.Address, err)
 	}
 }
@@ -224,7 +229,7 @@ func TestTheRouteSaysWhatItLeadsTo(t *testing.T) {
 			for namespace, fields := range tt.in {
 				q.Attributes.RouteMetadataContext.FilterMetadata[namespace] = &structpb.Struct{Fields: fields}
 			}
-			if got, err := Parse(q); err != nil || got.Route != tt.want {
+			if got, err := parse(q); err != nil || got.Route != tt.want {
 				t.Errorf("%+v, %v", got.Route, err)
 			}
 		})

@@ -63,12 +63,12 @@ func TestThePathAndTheQueryTogetherAreBounded(t *testing.T) {
 	}
 	for name, target := range map[string]string{"path": longest + "a", "query": "/?" + strings.Repeat("q", maxTarget), "one more": longest + "?"} {
 		in := question("GET", issuesHost, target)
-		if _, err := Parse(in); err != errPath {
+		if _, err := parse(in); err != errPath {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	in := question("GET", issuesHost, "/?"+strings.Repeat("q", maxTarget-2))
-	if _, err := Parse(in); err != nil {
+	if _, err := parse(in); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,16 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
-	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
 )
 
 // Server answers the checks of one profile.
 type Server struct {
-	auth.UnimplementedAuthorizationServer
 	decider Decider
 	log     *slog.Logger
 	seconds *prometheus.HistogramVec
@@ -40,31 +38,27 @@ func NewServer(profile string, decider Decider, log *slog.Logger, metrics *prome
 	}
 }
 
-// Register puts the service on a gRPC server.
-func (s *Server) Register(on grpc.ServiceRegistrar) { auth.RegisterAuthorizationServer(on, s) }
-
-// Check answers Envoy. It never returns an error: what goes wrong is our own 503.
-func (s *Server) Check(ctx context.Context, in *auth.CheckRequest) (*auth.CheckResponse, error) {
+// check answers Envoy's question. What goes wrong is our own 503.
+func (s *Server) check(ctx context.Context, question string) (answer []byte) {
 	began := time.Now()
-	verdict := sound(s.decide(ctx, in))
-	answer := Encode(verdict)
-	reason := answer.GetDynamicMetadata().GetFields()["reason"].GetStringValue()
+	answer, said := Encode(s.decide(ctx, question))
+	reason := strings.ToValidUTF8(string(said.Reason), "?")
 	s.seconds.WithLabelValues(reason).Observe(time.Since(began).Seconds())
-	if verdict.Cause != nil && !errors.Is(verdict.Cause, context.Canceled) { // the client left: nobody waits, and anybody could fill the log
-		s.log.ErrorContext(ctx, "a check failed", "reason", reason, "cause", verdict.Cause.Error())
+	if said.Cause != nil && !errors.Is(said.Cause, context.Canceled) { // the client left: nobody waits, and anybody could fill the log
+		s.log.ErrorContext(ctx, "a check failed", "reason", reason, "cause", said.Cause.Error())
 	}
-	return answer, nil
+	return answer
 }
 
 // decide keeps a fault in one request from being anything but a denial of that request.
-func (s *Server) decide(ctx context.Context, in *auth.CheckRequest) (v Verdict) {
+func (s *Server) decide(ctx context.Context, question string) (v Verdict) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			v = Verdict{Reason: Unavailable, Cause: fmt.Errorf("check: panic: %v\n%s", fault, debug.Stack())}
 		}
 	}()
-	request, err := Parse(in)
-	if errors.Is(err, errRawHeaders) {
+	request, err := Parse(question)
+	if errors.Is(err, errEnvoy) {
 		return Verdict{Reason: Unavailable, Cause: err}
 	}
 	if err != nil {

@@ -39,7 +39,7 @@ func TestSealAndOpen(t *testing.T) {
 	}
 }
 
-// Opaque values are AEAD, and one flipped bit is refused wherever it is.
+// CVE-2026-47775: opaque values are AEAD, and one flipped bit is refused wherever it is.
 func TestFlippedBits(t *testing.T) {
 	s := openSealers(t, newClock())
 	for size := range 4 { // every number of unused bits at the end of base64
@@ -114,7 +114,8 @@ func TestSealedForms(t *testing.T) {
 	}
 }
 
-func TestSealerRotation(t *testing.T) {
+// CVE-2026-47775: while keys change, what an old one sealed still opens; once it is removed, it does not.
+func TestAnOldKeyStillOpensAndARemovedOneDoesNot(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	add := func(name string) {
 		t.Helper()

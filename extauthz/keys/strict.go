@@ -56,6 +56,13 @@ func object(raw []byte) (members, error) {
 	return s.object(0)
 }
 
+// Distinct refuses JSON that is no object, or in which a name stands twice at any depth: in different case too, since encoding/json takes such
+// names for one and believes the last. It is for claims whose signature another library verified.
+func Distinct(raw []byte) error {
+	_, err := object(raw)
+	return err
+}
+
 // scanner walks over JSON that is known to be valid, and so needs to look only at what tells values apart.
 type scanner struct {
 	raw []byte

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,10 @@ func (b *Bolt) Take(ctx context.Context, keys ...string) (value []byte, err erro
 	if err := checkKeys(keys...); err != nil {
 		return nil, err
 	}
+	// Strangers can make up keys: what is not there must not cost a write, which waits for the disk and keeps every other writer waiting.
+	if any, err := b.any(ctx, keys); err != nil || !any {
+		return nil, cmp.Or(err, ErrNotFound)
+	}
 	var absent error // kept out of the transaction's result: an error there would undo the removal of the others
 	err = b.update(ctx, "taking", func(t tables) error {
 		v, err := t.get([]byte(keys[0]), b.now())
@@ -139,6 +144,17 @@ func (b *Bolt) Take(ctx context.Context, keys ...string) (value []byte, err erro
 		return nil, err // a value whose removal was not committed is not handed out: it could be taken twice
 	}
 	return value, nil
+}
+
+// any tells whether there is an entry for one of the keys, expired ones included.
+func (b *Bolt) any(ctx context.Context, keys []string) (found bool, err error) {
+	err = b.view(ctx, "taking", func(t tables) error {
+		for _, key := range keys {
+			found = found || t.items.Get([]byte(key)) != nil
+		}
+		return nil
+	})
+	return found, err
 }
 
 // List returns the living items whose key begins with prefix, in the byte order of their keys. It reads them all into

@@ -15,18 +15,20 @@ type Input struct {
 type Fact struct{ Name, Value string }
 
 // AskEmail asks for the e-mail address whose domain says where to sign in. The
-// form posts email, and flow as it is, to action, a path on the same host.
+// form posts email, and carry as it is, to action, a path on the same host.
 // alert says what was wrong with the address that was sent before, or nothing;
 // that address is shown again.
-func AskEmail(action, flow, email, alert string) Answer {
+func AskEmail(action string, carry []Field, email, alert string) Answer {
 	if !local(action) {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	v := view{Status: http.StatusOK, Icon: "lock", Title: "Sign in", Text: "Your address tells us where your organisation signs you in.",
 		Post: action, Button: "Continue", Alert: alert, Inputs: []Input{
 			{Name: "email", Label: "Work e-mail address", Type: "email", Value: email, Autocomplete: "username"},
-			{Name: "flow", Value: flow},
 		}}
+	for _, f := range carry {
+		v.Inputs = append(v.Inputs, Input{Name: f.Name, Value: f.Value})
+	}
 	if alert != "" {
 		v.Status = http.StatusUnprocessableEntity
 	}

@@ -10,8 +10,8 @@ import (
 func TestFormsEscape(t *testing.T) {
 	const hostile = `"><script>alert(1)</script><input name="x`
 	for name, a := range map[string]Answer{
-		"email": AskEmail("/.isogate/signin", "f", hostile, NoProvider),
-		"flow":  AskEmail("/.isogate/signin", hostile, "", ""),
+		"email": AskEmail("/.isogate/signin", nil, hostile, NoProvider),
+		"flow":  AskEmail("/.isogate/signin", []Field{{"flow", hostile}}, "", ""),
 		"name":  Session(Own{Name: hostile}, "/.isogate/logout"),
 	} {
 		if bytes.Contains(a.Body, []byte("<script")) || bytes.Contains(a.Body, []byte(`name="x`)) || !bytes.Contains(a.Body, []byte("&lt;script&gt;")) {
@@ -22,7 +22,7 @@ func TestFormsEscape(t *testing.T) {
 
 func TestFormsPostToTheirOwnHostOnly(t *testing.T) {
 	for _, action := range append([]string{"https://evil.example/"}, bad...) {
-		for name, a := range map[string]Answer{"email": AskEmail(action, "", "", ""), "session": Session(Own{}, action)} {
+		for name, a := range map[string]Answer{"email": AskEmail(action, nil, "", ""), "session": Session(Own{}, action)} {
 			if a.Status != 503 || bytes.Contains(a.Body, []byte("<form")) {
 				t.Errorf("%s posts to %q", name, action)
 			}

@@ -20,8 +20,8 @@ const (
 
 // pages is one of each page, by the name of its golden file.
 var pages = map[string]Answer{
-	"ask-email":              AskEmail("/.isogate/signin", "AbC-1_2", "", ""),
-	"ask-email-again":        AskEmail("/.isogate/signin", "AbC-1_2", "kim@nowhere.example", NoProvider),
+	"ask-email":              AskEmail("/.isogate/signin", []Field{{"flow", "AbC-1_2"}}, "", ""),
+	"ask-email-again":        AskEmail("/.isogate/signin", []Field{{"flow", "AbC-1_2"}}, "kim@nowhere.example", NoProvider),
 	"session":                Session(Own{Name: "Kim <b>", Email: "kim@acme.example", Provider: "Acme", SignedIn: time.Date(2026, 11, 24, 9, 5, 0, 0, time.UTC), Idle: 30 * time.Minute, Ends: time.Date(2026, 11, 24, 21, 5, 0, 0, time.UTC)}, "/.isogate/logout"),
 	"bad-request":            Refused(400, "bad-request"),
 	"choose":                 Choose([]Choice{{"Acme Staff", "/.isogate/signin?provider=staff"}, {"Acme Partners", "https://auth.acme.example/.isogate/signin?provider=partners"}}),

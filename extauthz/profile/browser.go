@@ -31,14 +31,14 @@ func sameSite(r check.Request, own string, allowed []string) bool {
 }
 
 // toSignIn answers a request without a session: a navigation is sent to sign in, everything else is told where to.
-func toSignIn(r check.Request, cookies session.Cookies, flows signin.Flows) check.Verdict {
+func (in *Ingress) toSignIn(r check.Request, cookies session.Cookies) check.Verdict {
 	if isFormPost(r) {
-		return check.Deny(http.StatusUnauthorized, check.SessionEnded, true, flows.Cloud.URL(r.Host)+"/").Challenged(flows.Cloud.AuthHost())
+		return check.Deny(http.StatusUnauthorized, check.SessionEnded, true, in.flows.Cloud.URL(r.Host)+"/").Challenged(in.auth)
 	}
 	if !isNavigation(r) {
-		return check.Deny(http.StatusUnauthorized, check.Unauthenticated, false, flows.SignInURL()).Challenged(flows.Cloud.AuthHost())
+		return in.stranger
 	}
-	address, cookie, err := flows.Begin(r.Host, r.Path, r.Query)
+	address, cookie, err := in.flows.Begin(r.Host, r.Path, r.Query)
 	if err != nil {
 		return failed(r, check.Unavailable, err)
 	}

@@ -7,6 +7,9 @@ import "strings"
 var ownPrefixes = []string{"x-user-context", "x-isolated-", "x-isogate"}
 
 func ownHeader(name string) bool {
+	if name == "" || name[0]|0x20 != 'x' { // each prefix begins so, and fold makes an x of nothing else
+		return false
+	}
 	name = strings.Map(fold, name)
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(name, prefix) {

@@ -36,6 +36,7 @@ type Ingress struct {
 	bundle   func() *policies.Bundle // nil while there was never a good one
 	products map[string]topology.Product
 	auth     string
+	stranger check.Verdict // for a request without a session that is no navigation: always the same, and there are most of it
 }
 
 // NewIngress prepares the rules for one state of the file.
@@ -43,6 +44,7 @@ func NewIngress(flows signin.Flows, sessions Sessions, limits session.Policies, 
 	in := &Ingress{
 		flows: flows, sessions: sessions, limits: limits, minter: minter, bundle: bundle,
 		products: map[string]topology.Product{}, auth: flows.Cloud.AuthHost(),
+		stranger: check.Deny(http.StatusUnauthorized, check.Unauthenticated, false, flows.SignInURL()).Challenged(flows.Cloud.AuthHost()),
 	}
 	for _, p := range flows.Cloud.Products {
 		in.products[flows.Cloud.HostOf(p)] = p
@@ -103,7 +105,7 @@ func (in *Ingress) product(ctx context.Context, r check.Request, p topology.Prod
 		set, remove := strip(r, cookies)
 		return check.Verdict{Allow: true, Reason: check.Anonymous, Set: set, Remove: remove, Stream: p.Stream(), Policy: bundle.Digest(), Rule: rule}
 	}
-	return toSignIn(r, cookies, in.flows)
+	return in.toSignIn(r, cookies)
 }
 
 // person decides for somebody who is signed in. What everybody may reach needs no rule about them.

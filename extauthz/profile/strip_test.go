@@ -92,7 +92,7 @@ func TestClaimedIdentitiesAreRemoved(t *testing.T) {
 	if v = w.expect(in, pass(check.Anonymous)); !slices.Contains(v.Remove, usercontext.Header) || len(v.Remove) != len(claimed) {
 		t.Errorf("anonymous: removed %q", v.Remove)
 	}
-	if read := check.Encode(v); read.GetOkResponse() == nil {
+	if _, said := check.Encode(v); !said.Allow {
 		t.Error("Envoy would not take that answer")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,12 +31,13 @@ type Records interface {
 	Take(ctx context.Context, keys ...string) ([]byte, error)
 }
 
-// Stored keeps sessions in a key-value store: s/<id> the record, h/<SHA-256 of a handle> which session and host it is for, a/<id> the last
-// activity in Unix milliseconds.
+// Stored keeps sessions in a key-value store: s/<id> the record, h/<SHA-256 of a handle> the id of its session and its host with a space
+// between them, a/<id> the last activity in Unix milliseconds.
 type Stored struct {
 	records Records
 	now     func() time.Time
 
+	decoded  decoded
 	renewing sync.Mutex // a renewal reads and writes a record: an end between the two must not be undone
 
 	mu     sync.Mutex
@@ -43,11 +45,6 @@ type Stored struct {
 }
 
 type activity struct{ at, until time.Time }
-
-type handleRecord struct {
-	Session string `json:"session"`
-	Host    string `json:"host"`
-}
 
 // NewStored returns sessions over a store.
 func NewStored(records Records, now func() time.Time) *Stored {
@@ -99,16 +96,14 @@ func (s *Stored) write(ctx context.Context, session Session, l Limits) error {
 // Handle opens a handle to a session for one host. It works until its session ends or it is dropped.
 func (s *Stored) Handle(ctx context.Context, session Session, host string, l Limits) (Handle, error) {
 	h := Handle(random(32))
-	value, err := json.Marshal(handleRecord{Session: session.ID, Host: host})
-	if err != nil {
-		return "", fmt.Errorf("session: %w", err)
-	}
-	item := kv.Item{Key: handleKey(h), Value: value, Expires: session.SignedIn.Add(l.Absolute + keep)}
+	item := kv.Item{Key: handleKey(h), Value: []byte(session.ID + " " + host), Expires: session.SignedIn.Add(l.Absolute + keep)}
 	if err := s.records.Put(ctx, item); err != nil {
 		return "", fmt.Errorf("session: writing a handle: %w", err)
 	}
 	return h, nil
 }
+
+var errHandle = errors.New("session: the record of a handle is damaged")
 
 // Living finds the session that a host's handle names, if it lives under the limits of this moment, else ErrNone. It is no activity.
 func (s *Stored) Living(ctx context.Context, host string, h Handle, p Policies) (Session, error) {
@@ -119,14 +114,14 @@ func (s *Stored) Living(ctx context.Context, host string, h Handle, p Policies) 
 	if err != nil {
 		return Session{}, none(err)
 	}
-	var handle handleRecord
-	if err := json.Unmarshal(value, &handle); err != nil {
-		return Session{}, fmt.Errorf("session: reading a handle: %w", err)
+	id, opens, ok := strings.Cut(string(value), " ")
+	if !ok {
+		return Session{}, errHandle
 	}
-	if handle.Host != host {
+	if opens != host {
 		return Session{}, ErrNone
 	}
-	return s.ByID(ctx, handle.Session, p)
+	return s.ByID(ctx, id, p)
 }
 
 // ByID finds a living session by its id.
@@ -146,22 +141,38 @@ func (s *Stored) read(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, none(err)
 	}
-	var session Session
-	if err := json.Unmarshal(record, &session); err != nil {
+	session, err := s.decoded.read(id, record)
+	if err != nil {
 		return Session{}, fmt.Errorf("session: reading a record: %w", err)
 	}
-	session.Active = session.SignedIn
+	written, err := s.lastActive(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	session.Active = later(session.SignedIn, written)
+	return session, nil
+}
+
+// lastActive is the latest activity that was noted. What waits here to be written is never older than what was written before.
+func (s *Stored) lastActive(ctx context.Context, id string) (time.Time, error) {
+	if at, waits := s.waiting(id); waits {
+		return at, nil
+	}
 	written, err := s.records.Get(ctx, "a/"+id)
 	switch {
 	case err == nil && len(written) == 8:
-		session.Active = later(session.Active, time.UnixMilli(int64(binary.BigEndian.Uint64(written))))
+		return time.UnixMilli(int64(binary.BigEndian.Uint64(written))), nil
 	case err != nil && !errors.Is(err, kv.ErrNotFound):
-		return Session{}, fmt.Errorf("session: reading activity: %w", err)
+		return time.Time{}, fmt.Errorf("session: reading activity: %w", err)
 	}
+	return time.Time{}, nil
+}
+
+func (s *Stored) waiting(id string) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session.Active = later(session.Active, s.active[id].at)
-	return session, nil
+	a, ok := s.active[id]
+	return a.at, ok
 }
 
 // Touch notes a request of the person's browser. It is written within flushEvery.

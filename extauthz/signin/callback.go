@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -97,25 +98,22 @@ func (d *Door) establish(v visit, who session.Identity, idToken string, used ses
 	return answer.With("set-cookie", session.SetSession(handle)), err
 }
 
-// current is the session to go on with: the living one of this browser renewed, if it is the same person's, else a new one; another
-// person's ends.
+// current is the session to go on with: the living one of this browser, or the one of which a note speaks, renewed if it is the same person's,
+// else a new one. Another person's session ends only if this very browser is in it: a note alone may have been left elsewhere.
 func (d *Door) current(v visit, who session.Identity, used session.FlowCookie, l session.Limits) (session.Session, error) {
 	old, err := d.living(v)
-	if errors.Is(err, session.ErrNone) {
+	if err == nil && old.User != who.User {
+		err = cmp.Or(d.Sessions.End(v.Context(), old.ID), session.ErrNone)
+	} else if errors.Is(err, session.ErrNone) {
 		old, err = d.noted(v.Context(), used)
 	}
-	if err != nil && !errors.Is(err, session.ErrNone) {
-		return session.Session{}, err
-	}
 	if err == nil && old.User == who.User {
-		renewed, err := d.Sessions.Renew(v.Context(), old.ID, who, l)
-		if !errors.Is(err, session.ErrNone) {
-			return renewed, err
-		}
+		old, err = d.Sessions.Renew(v.Context(), old.ID, who, l)
 	} else if err == nil {
-		if err := d.Sessions.End(v.Context(), old.ID); err != nil {
-			return session.Session{}, err
-		}
+		err = session.ErrNone
 	}
-	return d.Sessions.Open(v.Context(), who, l)
+	if errors.Is(err, session.ErrNone) {
+		return d.Sessions.Open(v.Context(), who, l)
+	}
+	return old, err
 }

@@ -24,7 +24,7 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	}
 	email, domain, err := normalEmail(form["email"])
 	if err != nil {
-		return page.AskEmail(PathSignIn, form["flow"], form["email"], page.NoProvider), nil
+		return page.AskEmail(PathSignIn, carried(form), form["email"], page.NoProvider), nil
 	}
 	var fit []*Provider
 	for _, p := range d.Providers {
@@ -34,20 +34,30 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	}
 	switch len(fit) {
 	case 0:
-		return page.AskEmail(PathSignIn, form["flow"], form["email"], page.NoProvider), nil
+		return page.AskEmail(PathSignIn, carried(form), form["email"], page.NoProvider), nil
 	case 1:
-		return d.toProvider(v, fit[0], back, email, page.Continue)
+		return d.toProvider(v, fit[0], back, wish{again: form["prompt"] == promptLogin, hint: email}, page.Continue)
 	}
-	return page.Choose(choices(fit, form["flow"])), nil
+	return page.Choose(choices(fit, carried(form))), nil
+}
+
+// carried are the parameters that a sign-in began with and that its form and links hand on.
+func carried(from map[string]string) (fields []page.Field) {
+	for _, name := range []string{"flow", "prompt"} {
+		if value := from[name]; value != "" {
+			fields = append(fields, page.Field{Name: name, Value: value})
+		}
+	}
+	return fields
 }
 
 // choices are links that begin the sign-in at one provider each.
-func choices(providers []*Provider, flow string) []page.Choice {
+func choices(providers []*Provider, carry []page.Field) []page.Choice {
 	out := make([]page.Choice, len(providers))
 	for i, p := range providers {
 		query := url.Values{"provider": {p.ID}}
-		if flow != "" {
-			query.Set("flow", flow)
+		for _, f := range carry {
+			query.Set(f.Name, f.Value)
 		}
 		out[i] = page.Choice{Name: p.title(), Href: PathSignIn + "?" + query.Encode()}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/net/idna"
 
+	"isogate/extauthz/keys"
 	"isogate/extauthz/session"
 )
 
@@ -44,6 +45,14 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) 
 	}
 	var claims idClaims
 	var all map[string]any
+	var payload json.RawMessage
+	if err := token.Claims(&payload); err != nil {
+		return session.Identity{}, fmt.Errorf("%w: the ID token's claims: %w", errProvider, err)
+	}
+	// encoding/json believes the last of "email" and "Email": a provider that lets people add claims would let them choose who they are.
+	if err := keys.Distinct(payload); err != nil {
+		return session.Identity{}, fmt.Errorf("%w: the ID token's claims: %w", errProvider, err)
+	}
 	if err := token.Claims(&claims); err != nil {
 		return session.Identity{}, fmt.Errorf("%w: the ID token's claims: %w", errProvider, err)
 	}

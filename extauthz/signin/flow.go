@@ -21,6 +21,10 @@ import (
 const (
 	purposeFlow  = "flow"  // product host → auth host
 	purposeState = "state" // auth host → provider → auth host
+
+	purposeTicket  = "ticket"   // in the store, from the auth host to a product host
+	purposeIDToken = "id_token" // in the store, from the sign-in to the sign-out
+	purposeLeave   = "leave"    // from the sign-out to the provider's own
 )
 
 // maxTarget bounds the path and query that a person is brought back to, in bytes; the sealed form must fit into a URL that every provider

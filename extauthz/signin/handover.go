@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,7 +18,7 @@ import (
 const ticketLifetime = 30 * time.Second
 
 // ticket lets one browser, the one that began at a host, continue a session there, once. It holds no handle: that is made when the ticket
-// is used, so a stolen store holds nothing that opens a session.
+// is used, so a stolen store holds nothing that opens a session; and it is sealed there, since a target's query may hold a product's secrets.
 type ticket struct {
 	Session string `json:"s"`
 	Host    string `json:"h"`
@@ -34,11 +33,11 @@ func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer,
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret) // it never returns an error: without randomness the process ends
-	value, err := json.Marshal(ticket{Session: current.ID, Host: back.Host, Proof: back.Proof, Target: back.Target})
+	sealed, err := d.seal(purposeTicket, ticket{Session: current.ID, Host: back.Host, Proof: back.Proof, Target: back.Target})
 	if err != nil {
-		return failed(fmt.Errorf("signin: %w", err))
+		return failed(err)
 	}
-	item := kv.Item{Key: ticketKey(secret), Value: value, Expires: d.Now().Add(ticketLifetime)}
+	item := kv.Item{Key: ticketKey(secret), Value: []byte(sealed), Expires: d.Now().Add(ticketLifetime)}
 	if err := d.Tickets.Put(v.Context(), item); err != nil {
 		return failed(fmt.Errorf("signin: keeping a ticket: %w", err))
 	}
@@ -102,10 +101,7 @@ func (d *Door) take(v visit) (ticket, error) {
 		return ticket{}, fmt.Errorf("signin: taking a ticket: %w", err)
 	}
 	var taken ticket
-	if err := json.Unmarshal(value, &taken); err != nil {
-		return ticket{}, fmt.Errorf("signin: reading a ticket: %w", err)
-	}
-	return taken, nil
+	return taken, d.unseal(purposeTicket, string(value), &taken)
 }
 
 func ticketKey(secret []byte) string {

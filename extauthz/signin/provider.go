@@ -1,26 +1,22 @@
 package signin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
+	"net/url"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"isogate/envoy/daemon"
 	"isogate/extauthz/session"
-)
-
-// How long what a provider said of itself is believed without asking again, and how soon an absent one is asked again. Asking at the
-// start of a sign-in is also how we know that there is somebody to send the person to.
-const (
-	freshFor   = 10 * time.Second
-	retryAfter = time.Second
 )
 
 // skew is how far a provider's clock may be off.
@@ -36,6 +32,7 @@ type ProviderConfig struct {
 	Domains  []string // the e-mail domains for which it is believed; exact, lower-case
 	Scopes   []string
 	Groups   string // the claim that lists groups
+	Several  bool   // whether the file has other providers beside it
 }
 
 // Provider signs people in at one identity provider. It is found lazily: a provider that is down when we start, or later, stops nobody
@@ -46,18 +43,18 @@ type Provider struct {
 	userID []byte
 	now    func() time.Time
 
-	mu    sync.Mutex
-	found *discovered
-	asked time.Time
-	fault error
+	flight singleflight.Group
+	mu     sync.Mutex
+	found  *discovered // the last that was good
+	fault  error       // why the last look failed; nil if it did not
+	looked time.Time   // when the last look ended
 }
 
-type discovered struct {
-	provider *oidc.Provider
-	issParam bool // RFC 9207: the authorization response names its issuer
-	style    oauth2.AuthStyle
-	end      string // where a person signs out of the provider itself; "" if nowhere
-	at       time.Time
+// Equal tells whether two entries are the same, their secrets included.
+func (c ProviderConfig) Equal(other ProviderConfig) bool {
+	same := bytes.Equal(c.Secret.Reveal(), other.Secret.Reveal())
+	c.Secret, other.Secret = daemon.Secret{}, daemon.Secret{}
+	return same && reflect.DeepEqual(c, other)
 }
 
 // NewProvider makes a provider that has not been asked yet. userID is the key of session.UserID.
@@ -76,75 +73,32 @@ var errProvider = errors.New("signin: the identity provider cannot be used")
 // errAnswer means that what came back is not the answer to what we asked.
 var errAnswer = errors.New("signin: not the answer to this sign-in")
 
-// Check asks the provider for its metadata unless it was heard of a moment ago. One asks at a time; the others wait for its answer.
-func (p *Provider) Check(ctx context.Context) error {
-	_, err := p.discover(ctx)
-	return err
+// redirectURI is where the provider's answers come back to. Where there are several providers, an answer must tell whose it is: else one of
+// them could pass a person on to another, and be handed the code that the other gave (the mix-up attack, RFC 9700 section 4.4). A provider
+// whose answers do not name their issuer (RFC 9207) gets a redirect URI of its own.
+func (p *Provider) redirectURI(d *discovered, base string) string {
+	if d.issParam || !p.Several {
+		return base
+	}
+	return base + "?provider=" + url.QueryEscape(p.ID)
 }
 
-func (p *Provider) discover(ctx context.Context) (*discovered, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.now()
-	if p.fault == nil && p.found != nil && now.Sub(p.found.at) < freshFor {
-		return p.found, nil
+// isFrom tells whether an answer is this provider's by what it says of itself, and by where it came.
+func (p *Provider) isFrom(d *discovered, base string, answer map[string]string) bool {
+	// RFC 9207 section 2.4: an answer that names another issuer is another's; one that names none is not this provider's if it always does.
+	if iss, named := answer["iss"]; named && iss != p.Issuer || !named && d.issParam {
+		return false
 	}
-	if p.fault != nil && now.Sub(p.asked) < retryAfter {
-		return nil, p.fault
-	}
-	p.asked = now
-	found, err := p.ask(ctx)
-	if err != nil {
-		p.fault = fmt.Errorf("%w: %w", errProvider, err)
-		return nil, p.fault
-	}
-	p.found, p.fault = found, nil
-	return found, nil
+	named, own := answer["provider"], p.redirectURI(d, base) != base
+	return own && named == p.ID || !own && named == ""
 }
 
-// known is what the provider last said of itself, however long ago: enough for an answer that is on its way already.
-func (p *Provider) known(ctx context.Context) (*discovered, error) {
-	p.mu.Lock()
-	found := p.found
-	p.mu.Unlock()
-	if found != nil {
-		return found, nil
-	}
-	return p.discover(ctx)
-}
-
-func (p *Provider) ask(ctx context.Context) (*discovered, error) {
-	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	var metadata struct {
-		Iss  bool     `json:"authorization_response_iss_parameter_supported"`
-		Auth []string `json:"token_endpoint_auth_methods_supported"`
-		End  string   `json:"end_session_endpoint"`
-	}
-	if err := provider.Claims(&metadata); err != nil {
-		return nil, err
-	}
-	return &discovered{provider: provider, issParam: metadata.Iss, style: styleOf(metadata.Auth), end: metadata.End, at: p.now()}, nil
-}
-
-// styleOf chooses how our secret is sent: by client_secret_basic, which is meant where nothing is said (OpenID Connect Discovery 1.0 section
-// 3), unless only client_secret_post is taken. The library would find out by sending a refused code a second time, the other way, and would
-// show us the answer to that.
-func styleOf(methods []string) oauth2.AuthStyle {
-	if slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic") {
-		return oauth2.AuthStyleInParams
-	}
-	return oauth2.AuthStyleInHeader
-}
-
-func (p *Provider) oauth(d *discovered, redirect string) *oauth2.Config {
+func (p *Provider) oauth(d *discovered, base string) *oauth2.Config {
 	endpoint := d.provider.Endpoint()
 	endpoint.AuthStyle = d.style
 	return &oauth2.Config{
 		ClientID: p.ClientID, ClientSecret: string(p.Secret.Reveal()), Endpoint: endpoint,
-		RedirectURL: redirect, Scopes: p.Scopes,
+		RedirectURL: p.redirectURI(d, base), Scopes: p.Scopes,
 	}
 }
 
@@ -155,7 +109,7 @@ type wish struct {
 }
 
 // start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce.
-func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier string, w wish) (string, error) {
+func (p *Provider) start(ctx context.Context, base, state, nonce, verifier string, w wish) (string, error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", err
@@ -167,18 +121,17 @@ func (p *Provider) start(ctx context.Context, redirect, state, nonce, verifier s
 	if w.hint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", w.hint))
 	}
-	return p.oauth(d, redirect).AuthCodeURL(state, options...), nil
+	return p.oauth(d, base).AuthCodeURL(state, options...), nil
 }
 
 // finish redeems the code of an answer that belongs to our state, and judges the ID token, which it returns too. The error is errAnswer, a
 // Refusal or errProvider.
-func (p *Provider) finish(ctx context.Context, answer map[string]string, redirect, nonce, verifier string) (who session.Identity, idToken string, err error) {
+func (p *Provider) finish(ctx context.Context, answer map[string]string, base, nonce, verifier string) (who session.Identity, idToken string, err error) {
 	d, err := p.known(ctx)
 	if err != nil {
 		return who, "", err
 	}
-	// RFC 9207 section 2.4: an answer that names another issuer is another's; one that names none is not this provider's if it always does.
-	if iss, named := answer["iss"]; named && iss != p.Issuer || !named && d.issParam {
+	if !p.isFrom(d, base, answer) {
 		return who, "", errAnswer
 	}
 	if answer["error"] != "" {
@@ -187,7 +140,7 @@ func (p *Provider) finish(ctx context.Context, answer map[string]string, redirec
 	if answer["code"] == "" {
 		return who, "", errAnswer
 	}
-	token, err := p.oauth(d, redirect).Exchange(oidc.ClientContext(ctx, p.client), answer["code"], oauth2.VerifierOption(verifier))
+	token, err := p.oauth(d, base).Exchange(oidc.ClientContext(ctx, p.client), answer["code"], oauth2.VerifierOption(verifier))
 	if err != nil {
 		return who, "", exchangeError(err)
 	}

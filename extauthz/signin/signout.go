@@ -13,11 +13,9 @@ import (
 	"isogate/extauthz/session"
 )
 
-// Purposes of sealed values: a provider's ID token that waits for the sign-out, and the way to the provider's own sign-out.
-const (
-	purposeIDToken = "id_token"
-	purposeLeave   = "leave"
-)
+// maxHint bounds an ID token that is kept for the sign-out, in bytes: it travels, sealed, in an address of ours. A longer one is not kept, and
+// the provider asks the person then.
+const maxHint = 4 << 10
 
 // leaving is the way to a provider's own sign-out, sealed into an address of ours, so that no page shows the ID token.
 type leaving struct {
@@ -102,15 +100,25 @@ func (p *Provider) signOut(ctx context.Context, hint, back string) string {
 	if err != nil || d.end == "" {
 		return ""
 	}
-	query := url.Values{"client_id": {p.ClientID}, "post_logout_redirect_uri": {back}}
+	address, err := url.Parse(d.end)
+	if err != nil {
+		return ""
+	}
+	query := address.Query()
+	query.Set("client_id", p.ClientID)
+	query.Set("post_logout_redirect_uri", back)
 	if hint != "" {
 		query.Set("id_token_hint", hint)
 	}
-	return d.end + "?" + query.Encode()
+	address.RawQuery = query.Encode()
+	return address.String()
 }
 
 // keepIDToken keeps the provider's ID token for the sign-out, sealed, so that a stolen store holds no token.
 func (d *Door) keepIDToken(ctx context.Context, s session.Session, token string, l session.Limits) error {
+	if len(token) > maxHint {
+		return nil
+	}
 	sealed := d.Seal.Seal(purposeIDToken, s.ID, []byte(token))
 	item := kv.Item{Key: "i/" + s.ID, Value: []byte(sealed), Expires: s.SignedIn.Add(l.Absolute)}
 	if err := d.Tickets.Put(ctx, item); err != nil {

@@ -40,9 +40,9 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 		return failed(err)
 	}
 	if provider := d.only(v.query["provider"]); provider != nil {
-		return d.toProvider(v, provider, back, "", func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
+		return d.toProvider(v, provider, back, wish{again: v.query["prompt"] == promptLogin}, func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
 	}
-	return page.AskEmail(PathSignIn, sealed, "", ""), nil
+	return page.AskEmail(PathSignIn, carried(v.query), "", ""), nil
 }
 
 // only is the provider that was named, or the one that there is.
@@ -79,7 +79,7 @@ func (d *Door) wanted(sealed string, given bool) (*flow, error) {
 }
 
 // toProvider begins a sign-in at a provider. lead makes the answer that leads to an address there.
-func (d *Door) toProvider(v visit, provider *Provider, back *flow, hint string, lead func(address string) page.Answer) (page.Answer, error) {
+func (d *Door) toProvider(v visit, provider *Provider, back *flow, w wish, lead func(address string) page.Answer) (page.Answer, error) {
 	cookie := session.NewFlowCookie(d.Now())
 	begun := state{
 		Provider: provider.ID, Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
@@ -89,8 +89,7 @@ func (d *Door) toProvider(v visit, provider *Provider, back *flow, hint string, 
 	if err != nil {
 		return failed(err)
 	}
-	wish := wish{again: v.query["prompt"] == promptLogin, hint: hint}
-	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, wish)
+	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, w)
 	if err != nil {
 		return page.ProviderUnavailable(d.again(v, begun)), err
 	}
