@@ -67,7 +67,17 @@ type exception struct {
 	Absolute  daemon.Duration `yaml:"absolute"`
 }
 
-func (s sessionPolicy) policies() session.Policies {
+// policies are the limits of the file, for the people of its providers.
+func (s section) policies() session.Policies {
+	all := s.Session.limits()
+	all.Believed = map[string][]string{}
+	for _, p := range s.Providers {
+		all.Believed[p.ID] = p.Domains
+	}
+	return all
+}
+
+func (s sessionPolicy) limits() session.Policies {
 	all := session.Policies{Default: session.Limits{Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour)}}
 	for _, e := range s.Exceptions {
 		limits := session.Limits{Idle: e.Idle.Or(all.Default.Idle), Absolute: e.Absolute.Or(all.Default.Absolute)}
@@ -80,7 +90,7 @@ func (s sessionPolicy) policies() session.Policies {
 const longest = 366 * 24 * time.Hour
 
 func (s sessionPolicy) validate(f *daemon.Faults, providers []provider) {
-	all := s.policies()
+	all := s.limits()
 	tooLong := func(at *daemon.Faults, l session.Limits) {
 		if l.Absolute > longest {
 			at.Add("absolute", "is longer than a year")

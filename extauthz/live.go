@@ -104,7 +104,7 @@ func (l *live) apply(c *config) error {
 		return err
 	}
 	flows := signin.Flows{Cloud: *c.Cloud, Seal: l.sealers, Now: time.Now}
-	limits := c.ExtAuthz.Session.policies()
+	limits := c.ExtAuthz.policies()
 	minter := usercontext.NewMinter(l.signers, time.Now)
 	ingress := profile.NewIngress(flows, l.sessions, limits, minter, l.bundle.Load)
 	door := &signin.Door{

@@ -207,7 +207,7 @@ func (w *world) profile() (check.Decider, error) {
 	}
 	flows := signin.Flows{Cloud: w.cloud, Seal: sealers, Now: time.Now}
 	minter := usercontext.NewMinter(w.signers, time.Now)
-	return profile.NewIngress(flows, sessions, session.Policies{Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
+	return profile.NewIngress(flows, sessions, session.Policies{Believed: map[string][]string{"corp": {"acme.example"}}, Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
 }
 
 func (w *world) startControlPlane() error {

@@ -213,7 +213,7 @@ func TestExternalAddressesComeFromTheFile(t *testing.T) {
 
 // CVE-2021-41230: what the provider says anew of a person holds from the next request on, at every product and for every handle, also those
 // from before. (That an account is closed while nobody signs in is told by a back-channel logout, which the sign-in does not take yet; until
-// then the session's own limits bound it. A person who can no longer sign in gets no new session: see the first part of the provider's lies.)
+// then the session's own limits bound it. A person who can no longer sign in gets no new session: see the refusals among TestAnswersThatAreNotTheProviders.)
 func TestGroupThatIsGoneIsGoneFromTheNextDecision(t *testing.T) {
 	engineer := shared.User("alice")
 	b := person(t, "alice")

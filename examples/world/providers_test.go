@@ -177,3 +177,11 @@ func TestLimitsByGroup(t *testing.T) {
 		t.Errorf("somebody else's session ended too: %d", got)
 	}
 }
+
+func TestSessionsEndWithTheirProvidersDomain(t *testing.T) {
+	b := signedIn(t, "bob")
+	edit(t, shared.File(), "      domains: [acme.example]\n", "      domains: [other.example]\n")
+	eventually(t, "the session is over", func() bool {
+		return status(t, b, shared.URL("issues", "/whoami")) == 401 && must(t)(b.Step(shared.URL("auth", "/.isogate/session"))).Status == 401
+	})
+}

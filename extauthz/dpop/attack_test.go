@@ -116,11 +116,11 @@ func TestHeaders(t *testing.T) {
 		{"doubled alg", plus(`"alg":"ES256"`), "doubled"}, // RFC 7515, 4
 		{"doubled jwk", plus(`"jwk":` + jwk), "doubled"},
 		{"doubled by an escape", plus(`"\u0061lg":"ES256"`), "doubled"},
-		{"an array", `["ES256"]`, "JSON object"},
-		{"a string", `"ES256"`, "JSON object"},
-		{"null", `null`, "JSON object"},
-		{"two objects", es.header(t) + es.header(t), "not JSON"},
-		{"not UTF-8", typ("\"\xff\""), "not JSON"},
+		{"an array", `["ES256"]`, "not a JSON object"},
+		{"a string", `"ES256"`, "not a JSON object"},
+		{"null", `null`, "not a JSON object"},
+		{"two objects", es.header(t) + es.header(t), "not a JSON object"},
+		{"not UTF-8", typ("\"\xff\""), "not a JSON object"},
 		{"deep", strings.Repeat(`{"a":`, 900) + "1" + strings.Repeat("}", 900), "typ"},
 	}
 	for _, test := range tests {
@@ -168,9 +168,9 @@ func TestClaims(t *testing.T) {
 		{"doubled htu", goodClaims(t)[:1] + `"htu":"https://attacker.example/",` + goodClaims(t)[1:], "doubled"}, // RFC 7519, 4
 		{"doubled by an escape", goodClaims(t)[:1] + `"ht\u0075":"https://attacker.example/",` + goodClaims(t)[1:], "doubled"},
 		{"empty", `{}`, "jti"},
-		{"an array", `[]`, "JSON object"},
-		{"more behind", goodClaims(t) + "x", "not JSON"},
-		{"not UTF-8", claimsWith(t, "jti", "a")[:1] + "\"x\":\"\xff\"," + claimsWith(t, "jti", "a")[1:], "not JSON"},
+		{"an array", `[]`, "not a JSON object"},
+		{"more behind", goodClaims(t) + "x", "not a JSON object"},
+		{"not UTF-8", claimsWith(t, "jti", "a")[:1] + "\"x\":\"\xff\"," + claimsWith(t, "jti", "a")[1:], "not a JSON object"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,10 +1,14 @@
 package dpop
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // FuzzVerify: nothing panics, and what passes was signed: its header and claims are those of the good proofs.
@@ -73,7 +77,7 @@ func FuzzSigned(f *testing.F) {
 
 // FuzzNormalise: what is normal stays, and a query changes nothing.
 func FuzzNormalise(f *testing.F) {
-	for _, seed := range []string{url, "HTTPS://A:443/%2e%2E/%41%2f", "http://[::1]:80", "https://h//..//a/./", "https://h/%25%32%35", "https://h:0/?#", "%"} {
+	for _, seed := range []string{url, "HTTPS://A:443/%2e%2E/%41%2f", "http://[::1]:80", "https://h//..//a/./", "https://h/%25%32%35", "https://h:0/?#", "http://.", "%"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
@@ -87,10 +91,46 @@ func FuzzNormalise(f *testing.F) {
 		if queried, err := normalise(withoutQuery(raw) + "?q"); err != nil || queried != once {
 			t.Errorf("%q gives %q, with another query %q, %v", raw, once, queried, err)
 		}
-		for _, segment := range strings.Split(once, "/") {
+		for _, segment := range strings.Split(once, "/")[3:] { // behind the host
 			if segment == "." || segment == ".." {
 				t.Errorf("%q gives %q", raw, once)
 			}
 		}
 	})
+}
+
+// FuzzObject holds our parser against a slow one.
+func FuzzObject(f *testing.F) {
+	for _, seed := range []string{goodClaims(f), `{}`, `null`, `[]`, ` {"a" : [1,{"b":null}] , "c\"":"}:\\"} `, `{"a":{"a":[{},[],":"]},"b":1}`, `{"a":1,"\u0061":2}`,
+		`{"a":1,"A":2}`, `{"":1,"":2}`, `{"\ud800":1,"\ud801":2}`, `{"a":{"b":1,"b":2}}`, "{\"\xff\":1}", `{"a":1}{`, `{"a\\":"\"","b":":"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, err := object(raw)
+		want := slowObject(raw)
+		if (err == nil) != (want != nil) {
+			t.Fatalf("%q: %v, want %v", raw, err, want)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: %s", raw, diff)
+		}
+	})
+}
+
+// slowObject reads token by token; nil: it is to be refused.
+func slowObject(raw []byte) map[string]json.RawMessage {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	if start, _ := decoder.Token(); !utf8.Valid(raw) || !json.Valid(raw) || start != json.Delim('{') {
+		return nil
+	}
+	found := map[string]json.RawMessage{}
+	for decoder.More() {
+		name, _ := decoder.Token()
+		var value json.RawMessage
+		if _, twice := found[name.(string)]; twice || decoder.Decode(&value) != nil {
+			return nil
+		}
+		found[name.(string)] = value
+	}
+	return found
 }

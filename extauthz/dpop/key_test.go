@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func TestKeyIsRedacted(t *testing.T) {
 	var logged bytes.Buffer
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "key", key)
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "key", key, "holder", holder)
-	secret := key.private.D
+	secret := new(big.Int).SetBytes(key.Marshal())
 	for _, got := range []string{
 		fmt.Sprint(key), fmt.Sprintf("%v %+v %#v %s %x %d", key, key, key, key, key, key), fmt.Sprintf("%+v %#v", holder, &holder),
 		string(must[[]byte](t)(json.Marshal(holder))), logged.String(),

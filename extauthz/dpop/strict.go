@@ -1,7 +1,6 @@
 package dpop
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -25,33 +24,37 @@ func decode(s string) ([]byte, error) {
 }
 
 // object parses a JSON object and refuses doubled names (RFC 7515, 4; RFC 7519, 4), of which each reader could take
-// another. Names are compared as they are, after their escapes; what stands deeper is nobody's to read before it is an
-// object here too.
+// another. Names are compared as they are, after their escapes. A value is not looked into: who reads one parses it here too.
 func object(raw []byte) (map[string]json.RawMessage, error) {
-	if !utf8.Valid(raw) || !json.Valid(raw) {
-		return nil, errors.New("not JSON")
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+	var found map[string]json.RawMessage
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &found) != nil || found == nil {
 		return nil, errors.New("not a JSON object")
 	}
-	found := make(map[string]json.RawMessage)
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, isName := token.(string)
-		if err != nil || !isName {
-			return nil, errors.New("not a name in JSON")
-		}
-		if _, twice := found[name]; twice {
-			return nil, errors.New("a doubled name in JSON")
-		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, errors.New("not a value in JSON")
-		}
-		found[name] = value
+	if len(found) != countMembers(raw) {
+		return nil, errors.New("a doubled name in JSON")
 	}
 	return found, nil
+}
+
+// countMembers counts a valid object's members, doubled or not: each has one colon that is in no text and no deeper value.
+func countMembers(raw []byte) (n int) {
+	depth, inText := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // text is a JSON string; nothing else is, null included.

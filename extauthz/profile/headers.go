@@ -1,6 +1,10 @@
 package profile
 
-import "strings"
+import (
+	"strings"
+
+	"isogate/extauthz/check"
+)
 
 // ownPrefixes begin the names of the headers by which we tell a backend who somebody is. Envoy removes them before it asks us; a name that
 // reaches us all the same, in whatever spelling a backend's framework might fold into ours, is removed here.
@@ -29,4 +33,20 @@ func fold(r rune) rune {
 		return r
 	}
 	return '-'
+}
+
+// namesHopByHop finds an upgrade whose Connection header names more than it needs. Envoy hands that header on with an upgrade, and whatever
+// stands between it and the product drops the headers that are named there (RFC 9110 section 7.6.1): our token, if a client names it.
+func namesHopByHop(r check.Request) bool {
+	if len(r.Header["upgrade"]) == 0 {
+		return false
+	}
+	for _, name := range strings.Split(strings.Join(r.Header["connection"], ","), ",") {
+		switch strings.ToLower(strings.Trim(name, " \t")) {
+		case "", "upgrade", "keep-alive":
+		default:
+			return true
+		}
+	}
+	return false
 }

@@ -53,7 +53,9 @@ decision := {"allow": true, "reason": "twice"} if input.path == "/broken"
 var (
 	start  = time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
 	limits = session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}
-	ada    = session.Identity{
+
+	believed = map[string][]string{"main": {"acme.example"}}
+	ada      = session.Identity{
 		User: "opaque-user", Provider: "main", Email: "ada@acme.example", Name: "Ada", Groups: []string{"staff"}, AuthTime: start, ACR: "mfa", AMR: []string{"pwd", "otp"},
 	}
 )
@@ -128,7 +130,7 @@ func newWorld(t testing.TB) *world {
 	w.sealers = must(keys.OpenSealers(t.TempDir(), clock))(t)
 	w.signers = must(keys.OpenSigners(t.TempDir(), clock))(t)
 	w.bundle = load(t, rules)
-	w.Ingress = NewIngress(signin.Flows{Cloud: cloud(), Seal: w.sealers, Now: clock}, w.sessions, session.Policies{Default: limits},
+	w.Ingress = NewIngress(signin.Flows{Cloud: cloud(), Seal: w.sealers, Now: clock}, w.sessions, session.Policies{Believed: believed, Default: limits},
 		usercontext.NewMinter(w.signers, clock), func() *policies.Bundle { return w.bundle })
 	return w
 }

@@ -68,6 +68,9 @@ func (in *Ingress) Decide(ctx context.Context, r check.Request) check.Verdict {
 	if r.Route.Product != product.ID {
 		return failed(r, check.Skew, nil)
 	}
+	if namesHopByHop(r) {
+		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
+	}
 	return in.product(ctx, r, product, cookies)
 }
 
@@ -88,43 +91,53 @@ func (in *Ingress) own(r check.Request) check.Verdict {
 	return check.Verdict{Allow: true, Reason: check.Own, Remove: remove}
 }
 
-// product decides for a request that is meant for a product.
+// product decides for a request that is meant for a product. Whatever comes of it, the record names the policies that were in force.
 func (in *Ingress) product(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies) check.Verdict {
 	bundle := in.bundle()
 	if bundle == nil {
 		return failed(r, check.Unavailable, nil)
 	}
+	v := in.visitor(ctx, r, p, cookies, bundle)
+	v.Policy = bundle.Digest()
+	return v
+}
+
+// visitor finds out who asks.
+func (in *Ingress) visitor(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies, bundle *policies.Bundle) check.Verdict {
 	rule, anonymous := bundle.Anonymous(p.ID, r.Method, r.Path, in.flows.Now())
 	living, err := in.sessions.Living(ctx, r.Host, cookies.Session, in.limits)
 	switch {
+	case err == nil && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), p.Origins):
+		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	case err == nil && anonymous: // what everybody may reach needs no rule about this person
+		return in.person(r, p, cookies, living, rule)
 	case err == nil:
-		return in.person(ctx, r, p, cookies, living, bundle, anonymous)
+		return in.narrowed(ctx, r, p, cookies, living, bundle)
 	case !errors.Is(err, session.ErrNone):
 		return failed(r, check.Unavailable, err)
 	case anonymous:
 		set, remove := strip(r, cookies)
-		return check.Verdict{Allow: true, Reason: check.Anonymous, Set: set, Remove: remove, Stream: p.Stream(), Policy: bundle.Digest(), Rule: rule}
+		return check.Verdict{Allow: true, Reason: check.Anonymous, Set: set, Remove: remove, Stream: p.Stream(), Rule: rule}
 	}
 	return in.toSignIn(r, cookies)
 }
 
-// person decides for somebody who is signed in. What everybody may reach needs no rule about them.
-func (in *Ingress) person(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies, s session.Session, bundle *policies.Bundle, anonymous bool) check.Verdict {
-	if unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), p.Origins) {
-		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+// narrowed asks the policies about somebody who is signed in.
+func (in *Ingress) narrowed(ctx context.Context, r check.Request, p topology.Product, cookies session.Cookies, s session.Session, bundle *policies.Bundle) check.Verdict {
+	decision, err := bundle.Decide(ctx, input(r, p, s))
+	if err != nil {
+		return failed(r, check.Unavailable, err)
 	}
-	var decision policies.Decision
-	if !anonymous {
-		var err error
-		if decision, err = bundle.Decide(ctx, input(r, p, s)); err != nil {
-			return failed(r, check.Unavailable, err)
-		}
-		if !decision.Allow {
-			denied := check.Deny(http.StatusForbidden, check.Policy, isNavigation(r), "")
-			denied.Policy, denied.Rule = bundle.Digest(), decision.Reason
-			return denied
-		}
+	if !decision.Allow {
+		denied := check.Deny(http.StatusForbidden, check.Policy, isNavigation(r), "")
+		denied.Rule = decision.Reason
+		return denied
 	}
+	return in.person(r, p, cookies, s, decision.Reason)
+}
+
+// person lets somebody who is signed in pass, with a token, because of a rule.
+func (in *Ingress) person(r check.Request, p topology.Product, cookies session.Cookies, s session.Session, rule string) check.Verdict {
 	token, err := in.minter.Mint(usercontext.Key{Session: s.ID, SignedIn: s.SignedIn, Audience: p.ID}, func() usercontext.Claims {
 		return in.claims(s, p)
 	})
@@ -139,7 +152,7 @@ func (in *Ingress) person(ctx context.Context, r check.Request, p topology.Produ
 	return check.Verdict{
 		Allow: true, Reason: check.Session, Set: append(set, page.Field{Name: usercontext.Header, Value: token}), Remove: remove,
 		Stream: min(p.Stream(), max(s.Expiry(limits).Sub(now), time.Millisecond)),
-		Policy: bundle.Digest(), Rule: decision.Reason,
+		Rule:   rule,
 	}
 }
 

@@ -156,7 +156,7 @@ func TestWhatIsShortenedInTheFileEndsRunningSessions(t *testing.T) {
 	w.now = w.now.Add(10 * time.Minute)
 	w.expect(ask("GET", "/x", "cookie", cookie), pass(check.Session))
 	w.now = w.now.Add(time.Minute)
-	w.limits = session.Policies{Default: limits, Special: []session.Policy{{Groups: []string{"staff"}, Limits: session.Limits{Idle: time.Minute, Absolute: time.Hour}}}}
+	w.limits = session.Policies{Believed: believed, Default: limits, Special: []session.Policy{{Groups: []string{"staff"}, Limits: session.Limits{Idle: time.Minute, Absolute: time.Hour}}}}
 	w.expect(ask("GET", "/x", "cookie", cookie), deny(401, check.Unauthenticated))
 }
 

@@ -109,3 +109,39 @@ func TestARefusalIsReadable(t *testing.T) {
 		}
 	}
 }
+
+// A client that names our token in its Connection header asks whatever stands before the product to drop it. Only upgrades keep that header.
+func TestAnUpgradeNamesNoOtherHeader(t *testing.T) {
+	w := newWorld(t)
+	_, cookie := w.signedIn(issuesHost, ada)
+	for connection, want := range map[string]outcome{
+		"Upgrade": pass(check.Session), "keep-alive, Upgrade": pass(check.Session), "upgrade ,, keep-alive": pass(check.Session),
+		"Upgrade, x-user-context-token": deny(400, check.BadRequest), "Upgrade, cookie": deny(400, check.BadRequest), "close, Upgrade": deny(400, check.BadRequest),
+	} {
+		t.Run(connection, func(t *testing.T) {
+			w.t = t
+			w.expect(ask("GET", "/x", "cookie", cookie, "upgrade", "websocket", "connection", connection, "origin", issuesURL), want)
+		})
+	}
+	w.t = t
+	w.expect(ask("GET", "/x", "cookie", cookie, "upgrade", "websocket", "connection", "Upgrade", "connection", "x-user-context-token", "origin", issuesURL),
+		deny(400, check.BadRequest))
+}
+
+// Each decision is recorded with the policies that were in force, and the rule where one spoke.
+func TestEveryDecisionNamesItsPolicies(t *testing.T) {
+	w := newWorld(t)
+	_, cookie := w.signedIn(issuesHost, ada)
+	for name, in := range map[string]check.Request{
+		"signed in": ask("GET", "/x", "cookie", cookie), "signed in, on the allowlist": ask("GET", "/health", "cookie", cookie), "on the allowlist": ask("GET", "/health"),
+		"nobody": ask("GET", "/x"), "sent to sign in": ask("GET", "/x", navigation...), "the policies fail": ask("GET", "/broken", "cookie", cookie),
+	} {
+		v := w.decide(in)
+		if v.Policy != w.bundle.Digest() {
+			t.Errorf("%s: %q names no policies (%s)", name, v.Policy, v.Reason)
+		}
+		if v.Allow && v.Rule == "" {
+			t.Errorf("%s: passes by no rule", name)
+		}
+	}
+}

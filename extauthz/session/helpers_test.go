@@ -38,9 +38,10 @@ const (
 )
 
 var (
-	limits = Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}
-	usual  = Policies{Default: limits}
-	ada    = Identity{User: "ada", Provider: "main", Email: "ada@acme.example", Groups: []string{"staff"}, AuthTime: start}
+	limits   = Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}
+	believed = map[string][]string{"main": {"acme.example"}}
+	usual    = Policies{Believed: believed, Default: limits}
+	ada      = Identity{User: "ada", Provider: "main", Email: "ada@acme.example", Groups: []string{"staff"}, AuthTime: start}
 )
 
 // world is a store file, a clock, and sessions over both.

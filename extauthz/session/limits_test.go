@@ -32,7 +32,7 @@ func TestASessionEndsAtTheExactMoment(t *testing.T) {
 				w.Touch(s, tt.limits)
 			}
 			w.time.set(start.Add(tt.after))
-			if got := w.livesUnder(issues, h, Policies{Default: tt.limits}); got != tt.want {
+			if got := w.livesUnder(issues, h, Policies{Believed: believed, Default: tt.limits}); got != tt.want {
 				t.Errorf("lives: %v", got)
 			}
 		})
@@ -75,13 +75,13 @@ func TestLimitsOfTheMomentReachRunningSessions(t *testing.T) {
 	s, h := w.open()
 	w.time.add(11 * time.Hour)
 	w.Touch(s, limits)
-	shorter := Policies{Default: Limits{Idle: 30 * time.Minute, Absolute: 10 * time.Hour}}
-	longer := Policies{Default: Limits{Idle: 30 * time.Minute, Absolute: 30 * time.Hour}}
+	shorter := Policies{Believed: believed, Default: Limits{Idle: 30 * time.Minute, Absolute: 10 * time.Hour}}
+	longer := Policies{Believed: believed, Default: Limits{Idle: 30 * time.Minute, Absolute: 30 * time.Hour}}
 	if !w.lives(issues, h) || w.livesUnder(issues, h, shorter) {
 		t.Error("a shortened absolute limit does not end a running session at once")
 	}
 	w.time.add(20 * time.Minute)
-	if w.livesUnder(issues, h, Policies{Default: Limits{Idle: 20 * time.Minute, Absolute: 12 * time.Hour}}) {
+	if w.livesUnder(issues, h, Policies{Believed: believed, Default: Limits{Idle: 20 * time.Minute, Absolute: 12 * time.Hour}}) {
 		t.Error("a shortened idle limit does not end a running session at once")
 	}
 	w.time.set(start.Add(29 * time.Hour))
@@ -95,7 +95,7 @@ func TestLimitsOfTheMomentReachRunningSessions(t *testing.T) {
 
 func TestPoliciesByGroupAndProvider(t *testing.T) {
 	admins, partners := Limits{time.Minute, time.Hour}, Limits{2 * time.Minute, 2 * time.Hour}
-	p := Policies{Default: limits, Special: []Policy{
+	p := Policies{Believed: believed, Default: limits, Special: []Policy{
 		{Groups: []string{"admins", "roots"}, Limits: admins},
 		{Providers: []string{"partners"}, Groups: []string{"guests"}, Limits: partners},
 		{Limits: Limits{}}, // names nobody
@@ -130,7 +130,7 @@ func TestPoliciesByGroupAndProvider(t *testing.T) {
 func TestAChangedGroupChangesTheLimits(t *testing.T) {
 	w := newWorld(t)
 	s, h := w.open()
-	p := Policies{Default: limits, Special: []Policy{{Groups: []string{"admins"}, Limits: Limits{time.Minute, time.Hour}}}}
+	p := Policies{Believed: believed, Default: limits, Special: []Policy{{Groups: []string{"admins"}, Limits: Limits{time.Minute, time.Hour}}}}
 	again := ada
 	again.Groups = []string{"admins"}
 	_, err := w.Renew(t.Context(), s.ID, again, p.For(again))
@@ -142,5 +142,29 @@ func TestAChangedGroupChangesTheLimits(t *testing.T) {
 	w.time.add(1)
 	if w.livesUnder(issues, h, p) {
 		t.Error("lives by the limits of a group that it has no more")
+	}
+}
+
+// Who was signed in by a provider that is no longer in the file, or for a domain for which it is no longer believed, is signed in no more.
+func TestASessionEndsWithItsProvider(t *testing.T) {
+	w := newWorld(t)
+	_, h := w.open()
+	for name, tt := range map[string]struct {
+		believed map[string][]string
+		want     bool
+	}{
+		"as it was":                  {believed, true},
+		"one more domain":            {map[string][]string{"main": {"other.example", "acme.example"}}, true},
+		"the provider is gone":       {map[string][]string{"partner": {"acme.example"}}, false},
+		"its domain is gone":         {map[string][]string{"main": {"other.example"}}, false},
+		"its domain is another's":    {map[string][]string{"main": {}, "partner": {"acme.example"}}, false},
+		"a sub-domain is not enough": {map[string][]string{"main": {"sub.acme.example"}}, false},
+		"nobody is believed":         {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := w.livesUnder(issues, h, Policies{Believed: tt.believed, Default: limits}); got != tt.want {
+				t.Errorf("lives: %v", got)
+			}
+		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -49,10 +50,12 @@ type Limits struct {
 	Absolute time.Duration // since the sign-in
 }
 
-// Policies say which limits apply to whom: the first policy that names one of the person's groups or their provider, else the default.
+// Policies say whose sessions may live, and within which limits: those of the first policy that names one of the person's groups or their
+// provider, else the default.
 type Policies struct {
-	Default Limits
-	Special []Policy
+	Believed map[string][]string // the e-mail domains for which each provider is believed; the session of anybody else is over
+	Default  Limits
+	Special  []Policy
 }
 
 // Policy is one exception from the default.
@@ -70,6 +73,12 @@ func (p Policies) For(who Identity) Limits {
 		}
 	}
 	return p.Default
+}
+
+// admits tells whether the person's provider is still believed for the person's address.
+func (p Policies) admits(who Identity) bool {
+	_, domain, _ := strings.Cut(who.Email, "@")
+	return slices.Contains(p.Believed[who.Provider], domain)
 }
 
 // Expiry is the moment at which a session ends if nothing more happens.

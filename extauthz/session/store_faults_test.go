@@ -58,7 +58,7 @@ func (a answers) Get(_ context.Context, key string) ([]byte, error) {
 func TestDamagedRecordsAreErrors(t *testing.T) {
 	const (
 		handle = "x " + issues
-		record = `{"id":"x","user":"ada","signed_in":"2027-01-02T03:04:05Z"}`
+		record = `{"id":"x","user":"ada","provider":"main","email":"ada@acme.example","signed_in":"2027-01-02T03:04:05Z"}`
 	)
 	disk := errors.New("the disk is gone")
 	tests := []struct {

@@ -105,7 +105,7 @@ func (s *Stored) Handle(ctx context.Context, session Session, host string, l Lim
 
 var errHandle = errors.New("session: the record of a handle is damaged")
 
-// Living finds the session that a host's handle names, if it lives under the limits of this moment, else ErrNone. It is no activity.
+// Living finds the session that a host's handle names, if it lives under the policies of this moment, else ErrNone. It is no activity.
 func (s *Stored) Living(ctx context.Context, host string, h Handle, p Policies) (Session, error) {
 	if !h.well() {
 		return Session{}, ErrNone
@@ -130,7 +130,7 @@ func (s *Stored) ByID(ctx context.Context, id string, p Policies) (Session, erro
 	if err != nil {
 		return Session{}, err
 	}
-	if !s.now().Before(session.Expiry(p.For(session.Identity))) {
+	if !p.admits(session.Identity) || !s.now().Before(session.Expiry(p.For(session.Identity))) {
 		return Session{}, ErrNone
 	}
 	return session, nil

@@ -125,14 +125,28 @@ func (p *Provider) address(claims idClaims) (string, error) {
 func normalEmail(raw string) (email, domain string, err error) {
 	local, domain, ok := strings.Cut(raw, "@")
 	if !ok || local == "" || strings.Contains(domain, "@") || len(raw) > maxClaim ||
-		strings.ContainsFunc(raw, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) || strings.ContainsRune(`<>()[]\,;:"`, r) }) {
+		strings.ContainsFunc(raw, func(r rune) bool {
+			return r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) || strings.ContainsRune(`<>()[]\,;:"`, r)
+		}) {
 		return "", "", fmt.Errorf("signin: not a bare e-mail address")
 	}
-	domain, err = idna.Lookup.ToASCII(domain)
+	domain, err = exactDomain.ToASCII(strings.Map(asciiLower, domain))
 	if err != nil || domain == "" {
 		return "", "", fmt.Errorf("signin: not a valid e-mail domain")
 	}
-	return local + "@" + strings.ToLower(domain), strings.ToLower(domain), nil
+	return local + "@" + domain, domain, nil
+}
+
+// exactDomain turns labels into Punycode (RFC 5891) and maps nothing: characters that merely look like others, such as full-width ones, make
+// another domain or none.
+var exactDomain = idna.New(idna.ValidateLabels(true), idna.StrictDomainName(true), idna.VerifyDNSLength(true), idna.BidiRule())
+
+// asciiLower is for comparing domains (RFC 4343). Other scripts' capitals are not valid in a label.
+func asciiLower(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // boolish reads true and "true": some providers send the latter.
