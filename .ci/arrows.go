@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"xds/doctor":           {},
 	"extauthz/kv":          {},
 	"extauthz/keys":        {},
+	"extauthz/dpop":        {},
 	"extauthz/page":        {},
 	"extauthz/usercontext": {"extauthz/keys"},
 	"extauthz/session":     {"extauthz/kv"},
@@ -76,6 +77,9 @@ func main() {
 	faults := layout(packages)
 	for _, p := range packages {
 		faults = append(faults, p.faults()...)
+	}
+	if len(faults) == 0 {
+		fmt.Printf("arrows: %d packages import only what they may\n", len(packages))
 	}
 	for _, f := range faults {
 		fmt.Println(f)

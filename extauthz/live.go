@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
 	"isogate/extauthz/check"
 	"isogate/extauthz/keys"
 	"isogate/extauthz/kv"
@@ -119,10 +121,10 @@ func (l *live) apply(c *config) error {
 func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
 	userID, err := daemon.ReadSecret(s.Keys.UserID)
 	if err != nil {
-		return nil, fmt.Errorf("keys.user_id: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", err, s.Keys.UserID)
+		return nil, fmt.Errorf("extauthz.keys.user_id: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", err, s.Keys.UserID)
 	}
 	if len(userID.Reveal()) < 32 {
-		return nil, fmt.Errorf("keys.user_id: %s holds fewer than 32 bytes", s.Keys.UserID)
+		return nil, fmt.Errorf("extauthz.keys.user_id: %s holds fewer than 32 bytes", s.Keys.UserID)
 	}
 	roots, err := daemon.Roots(s.CA)
 	if err != nil {
@@ -133,7 +135,7 @@ func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
 	for i, entry := range s.Providers {
 		secret, err := daemon.ReadSecret(entry.ClientSecret)
 		if err != nil {
-			return nil, fmt.Errorf("providers[%d].client_secret: %w", i, err)
+			return nil, fmt.Errorf("extauthz.providers[%d].client_secret: %w", i, err)
 		}
 		config := entry.config(secret)
 		config.Several = len(s.Providers) > 1
@@ -171,6 +173,8 @@ func (l *live) reloadFile() error {
 	was := l.state.Load().config
 	for what, same := range map[string]bool{
 		"cloud.id":          was.Cloud.ID == fresh.Cloud.ID,
+		"cloud.domain":      was.Cloud.Domain == fresh.Cloud.Domain,
+		"cloud.port":        was.Cloud.Port == fresh.Cloud.Port,
 		"cloud.sockets":     was.Cloud.Sockets == fresh.Cloud.Sockets,
 		"extauthz.admin":    was.ExtAuthz.Admin == fresh.ExtAuthz.Admin,
 		"extauthz.store":    was.ExtAuthz.Store == fresh.ExtAuthz.Store,
@@ -178,7 +182,7 @@ func (l *live) reloadFile() error {
 		"extauthz.keys":     was.ExtAuthz.Keys == fresh.ExtAuthz.Keys,
 	} {
 		if !same {
-			return fmt.Errorf("%s changed: restart extauthz for that", what)
+			return fmt.Errorf("%s: %s has changed: restart extauthz, xds and the Envoys for that", l.process.File, what)
 		}
 	}
 	return l.apply(fresh)
@@ -195,13 +199,30 @@ func (l *live) reloadKeys() error {
 // watchPolicies keeps the last good bundle in place. Until there is one, every product is closed.
 func (l *live) watchPolicies(ctx context.Context) error {
 	policies.Watch(ctx, string(l.state.Load().config.ExtAuthz.Policies), 100*time.Millisecond, func(bundle *policies.Bundle, err error) {
+		if err != nil && l.bundle.Load() == nil {
+			err = fmt.Errorf("none was good yet, so every product answers 503: %w", err)
+		}
 		l.process.Admin.Reloaded(l.process.Log, "policies", err)
 		if err != nil {
 			return
 		}
+		l.warnOfEntries(bundle)
 		l.bundle.Store(bundle)
 		l.process.Admin.Ready("policies", nil)
 		l.process.Admin.Note("policies", bundle.Digest())
 	})
 	return nil
+}
+
+// warnOfEntries names what stands on the anonymous allowlist without opening anything.
+func (l *live) warnOfEntries(bundle *policies.Bundle) {
+	for _, a := range bundle.AnonymousEndpoints() {
+		known := slices.ContainsFunc(l.state.Load().config.Cloud.Products, func(p topology.Product) bool { return p.ID == a.Product })
+		switch {
+		case !known:
+			l.process.Log.Warn("an anonymous entry opens nothing: the file has no such product", "entry", a.ID, "product", a.Product)
+		case !a.Expires.IsZero() && !time.Now().Before(a.Expires):
+			l.process.Log.Warn("an anonymous entry opens nothing: it has expired", "entry", a.ID, "expired", a.Expires)
+		}
+	}
 }

@@ -63,7 +63,9 @@ func (c *Config) restartFor(next *Config) error {
 	case c.Isolated() != next.Isolated():
 		return errors.New("the file is now for the other side: restart xds to serve it")
 	case c.socket() != next.socket():
-		return errors.New("sockets has changed: restart xds, extauthz and the Envoys, since they meet there")
+		return errors.New("sockets has changed: restart extauthz, xds and the Envoys for that")
+	case c.Cloud != nil && (c.Cloud.Domain != next.Cloud.Domain || c.Cloud.Port != next.Cloud.Port):
+		return errors.New("cloud.domain or cloud.port has changed: restart extauthz, xds and the Envoys for that")
 	case c.XDS.Admin != next.XDS.Admin:
 		return errors.New("xds.admin has changed: restart xds to listen there")
 	case c.XDS.listen() != next.XDS.listen():

@@ -76,7 +76,7 @@ func readAll(file string, stdin io.Reader) ([]byte, error) {
 
 func show(w io.Writer, report doctor.Report) {
 	for _, f := range report.Findings {
-		fmt.Fprintf(w, "%s %s\n  at   %s\n  why  %s\n  mend %s\n", f.Severity, f.Rule, printable(f.Where), printable(f.Reason), f.Mend)
+		fmt.Fprintf(w, "%s %s\n  at   %s\n  why  %s\n  fix  %s\n", f.Severity, f.Rule, printable(f.Where), printable(f.Reason), f.Mend)
 	}
 	for _, note := range report.Notes {
 		fmt.Fprintf(w, "note %s\n", printable(note))

@@ -62,7 +62,7 @@ func (a *Admin) Reloaded(log *slog.Logger, what string, err error) {
 	}
 	a.reloads.WithLabelValues(what, "ok").Inc()
 	a.Note("reload of "+what, "ok")
-	log.Info("reloaded", "what", what)
+	log.Info("loaded", "what", what)
 }
 
 // Drain makes the daemon unready for good, so that whoever balances load turns away before the listeners close.

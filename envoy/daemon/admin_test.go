@@ -120,7 +120,7 @@ func TestReloaded(t *testing.T) {
 	wantAnswer(t, a, "/metrics", 200, `isogate_reloads_total{result="ok",what="policies"} 1`,
 		`isogate_reloads_total{result="failed",what="policies"} 1`, `isogate_reloads_total{result="ok",what="config"} 1`)
 	wantAnswer(t, a, "/readyz", 200) // the last good state serves
-	for _, part := range []string{`"level":"INFO","msg":"reloaded","what":"policies"`, `"level":"ERROR"`, `"error":"line 3 is wrong"`} {
+	for _, part := range []string{`"level":"INFO","msg":"loaded","what":"policies"`, `"level":"ERROR"`, `"error":"line 3 is wrong"`} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("log lacks %s: %s", part, out.String())
 		}

@@ -73,7 +73,9 @@ func serveProfiled(ctx context.Context, config, dir, socket string) error {
 	}
 	defer store.Close()
 	sessions := session.NewStored(store, time.Now)
-	limits := session.Policies{Default: session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}}
+	limits := session.Policies{
+		Believed: map[string][]string{"corp": {"acme.example"}}, Default: session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour},
+	}
 	if err := openOne(ctx, sessions, limits.Default, "issues."+cloud.Domain, filepath.Join(dir, "handle")); err != nil {
 		return err
 	}

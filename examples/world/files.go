@@ -16,7 +16,7 @@ import (
 // demoUsers are the people of the organisation. The passwords are public: the world is for loopback only.
 func demoUsers() []idp.User {
 	return []idp.User{
-		{Username: "alice", Password: "correct-horse", TOTP: "JBSWY3DPEHPK3PXP", Email: "alice@acme.example", EmailVerified: true, Name: "Alice Arden", Groups: []string{"staff", "engineering"}},
+		{Username: "alice", Password: "correct-horse", TOTP: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", Email: "alice@acme.example", EmailVerified: true, Name: "Alice Arden", Groups: []string{"staff", "engineering"}},
 		{Username: "bob", Password: "battery-staple", Email: "bob@acme.example", EmailVerified: true, Name: "Bob Birch", Groups: []string{"staff"}},
 		{Username: "carol", Password: "carol-of-the-bells", Email: "carol@elsewhere.example", EmailVerified: true, Name: "Carol Cole", Groups: []string{"guests"}},
 		{Username: "dave", Password: "dave-unverified", Email: "dave@acme.example", Name: "Dave Dunn"},

@@ -3,6 +3,8 @@ package world
 import (
 	"context"
 	"crypto/tls"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -45,8 +47,8 @@ func (s *Site) Start() error {
 	if s.tls != nil {
 		listener = tls.NewListener(listener, s.tls)
 	}
-	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
-	go func(server *http.Server) { _ = server.Serve(listener) }(s.server) // ends with Stop
+	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)} // browsers that do not trust the CA yet
+	go func(server *http.Server) { _ = server.Serve(listener) }(s.server)                                                  // ends with Stop
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -197,6 +198,7 @@ func TestSignatures(t *testing.T) {
 		"r = s = the order":        signed(append(order[:32:32], order...)),
 		"too short":                signed(raw[:63]),
 		"too long":                 signed(append(raw[:64:64], 0)),
+		"a zero before s":          signed(slices.Concat(raw[:32], []byte{0}, raw[32:])),
 		"ASN.1":                    signed(der),
 		"HMAC with the public key": signed(mac.Sum(nil)),
 		"another proof's":          signed(must[[]byte](t)(decode(strings.Split(es.sign(t, es.header(t), "{}"), ".")[2]))),

@@ -66,6 +66,7 @@ func TestNormaliseRefuses(t *testing.T) {
 		{"a short escape", "https://h.example/a%4"},
 		{"an escape that is none", "https://h.example/a%+1"},
 		{"a bracket that is not closed", "https://[::1/a"},
+		{"a bracket that is not closed, before a port", "https://[::1:443/a"},
 		{"something behind a bracket", "https://[::1]x/a"},
 		{"a zone", "https://[fe80::1%25eth0]/a"},
 		{"an IPv4 address in brackets", "https://[127.0.0.1]/a"},

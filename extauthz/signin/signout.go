@@ -49,7 +49,7 @@ func (d *Door) askSignOut(v visit) (page.Answer, error) {
 		return d.toProviderSignOut(v, sealed)
 	}
 	if _, err := d.living(v); errors.Is(err, session.ErrNone) {
-		return page.SignedOut(d.home(v.host)), nil
+		return d.signedOut(v), nil
 	} else if err != nil {
 		return failed(err)
 	}
@@ -61,7 +61,7 @@ func (d *Door) askSignOut(v visit) (page.Answer, error) {
 func (d *Door) signOut(v visit) (page.Answer, error) {
 	living, err := d.living(v)
 	if errors.Is(err, session.ErrNone) {
-		return page.SignedOut(d.home(v.host)).With("set-cookie", session.ClearSession()), nil
+		return d.signedOut(v).With("set-cookie", session.ClearSession()), nil
 	} else if err != nil {
 		return failed(err)
 	}
@@ -78,6 +78,15 @@ func (d *Door) signOut(v visit) (page.Answer, error) {
 		answer = page.Continue(d.signOutURL() + "?leave=" + sealed)
 	}
 	return answer.With("set-cookie", session.ClearSession()), hintErr
+}
+
+// signedOut answers somebody who has no session at this host. A product that was never opened has none while the others do, so the auth host,
+// which has one as long as anybody does, must say so.
+func (d *Door) signedOut(v visit) page.Answer {
+	if v.host != d.Cloud.AuthHost() {
+		return page.Redirect(http.StatusSeeOther, d.signOutURL())
+	}
+	return page.SignedOut(d.home(v.host))
 }
 
 func (d *Door) signOutURL() string { return d.Cloud.URL(d.Cloud.AuthHost()) + PathLogout }

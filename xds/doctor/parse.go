@@ -59,7 +59,7 @@ func parse(raw []byte) (*configuration, error) {
 		err = c.readDump(known)
 	}
 	if err == nil && len(c.listeners) == 0 {
-		c.note("there is no listener")
+		c.note("there is no listener in it, so no request can be judged: give the config dump of the running Envoy")
 	}
 	return c, err
 }

@@ -77,5 +77,5 @@ var (
 		"admin: {address: {pipe: {path: …, mode: 384}}}"}
 	oldEnvoy = rule{"old-envoy", Error, "Envoy %s lacks fixes for paths that are read in two ways", "run Envoy " + oldest + " or newer"}
 	guardOff = rule{"guard-off", Error, "a fix of Envoy's is switched off: %s", "remove it from layered_runtime"}
-	limits   = rule{"limits", Warning, "nothing bounds what strangers can hold open here: %s", "set each"}
+	limits   = rule{"limits", Warning, "nothing bounds what strangers can hold open here: %s", "set each of them, in seconds; xds print shows the values of ours"}
 )

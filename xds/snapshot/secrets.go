@@ -36,7 +36,7 @@ func CheckCertificates(certificates []Certificate, hosts []string, now time.Time
 	}
 	for _, host := range hosts {
 		if !covered(host, leaves) {
-			return nil, fmt.Errorf("snapshot: no certificate covers the host %s", host)
+			return nil, fmt.Errorf("snapshot: no certificate covers the host %s: add one for it to xds.certificates", host)
 		}
 	}
 	return leaves, nil

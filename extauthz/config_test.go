@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"isogate/extauthz/session"
+)
+
+const whole = `cloud:
+  id: acme-9f3b6c1de2a84f70
+  domain: acme.example
+  products: [{id: issues, upstream: "10.0.0.11:8080"}]
+  managed_domains: [acme.example]
+  listeners: {ingress: "10.0.0.2:8443"}
+  sockets: run
+extauthz:
+  admin: 127.0.0.1:9901
+  store: sessions.db
+  policies: policies
+  keys: {uct: uct, sealing: sealing, user_id: user_id}
+  providers:
+    - id: corp
+      issuer: https://idp.corp.example
+      client_id: isogate
+      client_secret: secret
+      domains: [acme.example]
+  session: {idle: 20m, absolute: 8h}
+xds: {anything: [of, another, daemon]}
+`
+
+func read(t *testing.T, text string) (*config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "isolated.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(file)
+}
+
+func TestFaultsOfTheFile(t *testing.T) {
+	for _, c := range []struct{ name, old, fresh, want string }{
+		{"no store", "  store: sessions.db\n", "", "extauthz.store: is required"},
+		{"no policies", "  policies: policies\n", "", "extauthz.policies: is required"},
+		{"no user id key", ", user_id: user_id", "", "extauthz.keys.user_id: is required"},
+		{"an issuer without TLS", "https://idp", "http://idp", "extauthz.providers[0].issuer: must be the provider's https:// issuer"},
+		{"an issuer with a query", "corp.example\n", "corp.example?x\n", "extauthz.providers[0].issuer:"},
+		{"no client id", "      client_id: isogate\n", "", "extauthz.providers[0].client_id: is required"},
+		{"the secret itself", "client_secret: secret", "client_secret: {value: x}", "extauthz.providers[0].client_secret:"},
+		{"no domains", "      domains: [acme.example]\n", "", "extauthz.providers[0].domains: needs at least one"},
+		{"a domain in capitals", "      domains: [acme.example]\n", "      domains: [Acme.example]\n", "extauthz.providers[0].domains[0]: must be a lower-case"},
+		{"scopes without openid", "      client_id:", "      scopes: [email]\n      client_id:", "extauthz.providers[0].scopes: must hold openid"},
+		{"a provider's id that is no name", "id: corp", "id: Corp/1", "extauthz.providers[0].id: must be 1 to 32"},
+		{"no provider", whole[strings.Index(whole, "  providers:"):strings.Index(whole, "  session:")], "", "extauthz.providers: needs at least one"},
+		{"idle longer than absolute", "idle: 20m", "idle: 9h", "extauthz.session.idle: is longer than absolute"},
+		{"absolute longer than a year", "absolute: 8h", "absolute: 9000h", "extauthz.session.absolute: is longer than a year"},
+		{"a bare number", "idle: 20m", "idle: 20", "extauthz.session.idle: must be a time span with its unit"},
+		{"an exception for nobody", "absolute: 8h}", "absolute: 8h, exceptions: [{idle: 5m}]}", "extauthz.session.exceptions[0]: needs groups or providers"},
+		{"an exception for an unknown provider", "absolute: 8h}", "absolute: 8h, exceptions: [{providers: [x]}]}", `extauthz.session.exceptions[0].providers[0]: "x" is none`},
+		{"the other side", whole[:strings.Index(whole, "extauthz:")], "platform: {listeners: {edge: \"127.0.0.1:1\"}, sockets: run}\nclouds: [{id: acme-9f3b6c1de2a84f70, domain: acme.example, ingress: \"10.0.0.2:1\"}]\n", "cloud: is required: extauthz serves the isolated side"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if !strings.Contains(whole, c.old) {
+				t.Fatalf("the file does not hold %q", c.old)
+			}
+			_, err := read(t, strings.Replace(whole, c.old, c.fresh, 1))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPoliciesOfTheFile(t *testing.T) {
+	c, err := read(t, strings.Replace(whole, "absolute: 8h}", "absolute: 8h, exceptions: [{groups: [admins], idle: 5m}, {providers: [corp], absolute: 2h}]}", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := session.Policies{
+		Believed: map[string][]string{"corp": {"acme.example"}},
+		Default:  session.Limits{Idle: 20 * time.Minute, Absolute: 8 * time.Hour},
+		Special: []session.Policy{
+			{Groups: []string{"admins"}, Limits: session.Limits{Idle: 5 * time.Minute, Absolute: 8 * time.Hour}},
+			{Providers: []string{"corp"}, Limits: session.Limits{Idle: 20 * time.Minute, Absolute: 2 * time.Hour}},
+		},
+	}
+	if diff := cmp.Diff(want, c.ExtAuthz.policies()); diff != "" {
+		t.Error(diff)
+	}
+	without, err := read(t, strings.Replace(whole, "  session: {idle: 20m, absolute: 8h}\n", "", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := without.ExtAuthz.policies().Default; got != (session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}) {
+		t.Errorf("limits that nobody gave: %v", got)
+	}
+}
