@@ -46,14 +46,14 @@ var arrows = map[string][]string{
 // heavy dependencies and their importers, tests aside.
 var heavy = map[string][]string{
 	"github.com/open-policy-agent/opa":                          {"policies"},
-	"github.com/lestrrat-go/jwx":                                {"extauthz/keys", "extauthz/dpop"},
+	"github.com/lestrrat-go/jwx":                                {"extauthz/keys"},
 	"go.etcd.io/bbolt":                                          {"extauthz/kv"},
 	"github.com/redis":                                          {"extauthz/kv"},
 	"github.com/coreos/go-oidc":                                 {"extauthz/signin"},
 	"github.com/crewjam/saml":                                   {"extauthz/signin"},
 	"github.com/envoyproxy/go-control-plane/pkg/cache":          {"xds/push"},
 	"github.com/envoyproxy/go-control-plane/pkg/server":         {"xds/push"},
-	"github.com/envoyproxy/go-control-plane/envoy/service/auth": {"extauthz/check", "examples/bench"},
+	"github.com/envoyproxy/go-control-plane/envoy/service/auth": {"examples/bench"},
 	"github.com/zitadel/oidc":                                   {"examples/idp"},
 }
 

@@ -144,10 +144,10 @@ func TestReload(t *testing.T) {
 	}
 	stays("broken YAML", s.file, "cloud: [", "isolated.yaml:1")
 	stays("a fault", s.file, strings.Replace(good, "issues", "ISSUES", 1), "products[0].id")
-	stays("another folder of sockets", s.file, strings.Replace(good, "sockets: run", "sockets: other", 1), "restart xds")
+	stays("another folder of sockets", s.file, strings.Replace(good, "sockets: run", "sockets: other", 1), "restart extauthz, xds and the Envoys")
 	stays("another admin address", s.file, strings.Replace(good, string(s.admin), "127.0.0.1:1", 1), "restart xds")
 	stays("the other side", s.file, "platform: {listeners: {edge: ':1'}, sockets: run}\nclouds: [{id: 0123456789abcdef, domain: a.example, ingress: 'b:1'}]\nxds: {admin: '"+string(s.admin)+"'}\n", "restart xds")
-	stays("a host that no certificate covers", s.file, strings.Replace(good, "domain: "+domain, "domain: other.example", 1), "no certificate covers")
+	stays("another domain", s.file, strings.Replace(good, "domain: "+domain, "domain: other.example", 1), "restart extauthz, xds and the Envoys")
 	changes("another upstream", s.file, strings.Replace(good, "127.0.0.1:1", "127.0.0.1:3", 1))
 
 	certificate, key := filepath.Join(s.dir, "tls.crt"), filepath.Join(s.dir, "tls.key")

@@ -156,7 +156,7 @@ func TestUpgrades(t *testing.T) {
 		{"wiki", "/a", "websocket", "403"}, {"wiki", "/a", "WebSocket", "403"}, {"issues", "/a", "other", "403"}, {"wiki", "/a", "websocket, h2c", "403"},
 		{"issues", "/a", "h2c", "/a"}, {"wiki", "/a", "h2c", "/a"}, {"issues", "/a", "TLS/1.3", "403"},
 	} {
-		r := w.get(c.product, c.target, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+c.protocol, "HTTP2-Settings: AAMAAABkAAQAAP__", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
+		r := w.get(c.product, c.target, "Connection: Upgrade", "Upgrade: "+c.protocol, "HTTP2-Settings: AAMAAABkAAQAAP__", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
 		if o := w.check(t, r); !o.matches(c.want) {
 			t.Errorf("%s at %s: want %s\n%s", c.protocol, c.product, c.want, w.describe(o))
 		}

@@ -234,7 +234,7 @@ func TestOwnEndpointsAreAClosedTable(t *testing.T) {
 	for target, want := range map[string]int{
 		"issues /.isogate/signin": 404, "issues /.isogate/callback": 404, "issues /.isogate/": 404, "issues /.isogate/session": 404,
 		"issues /.well-known/uct/jwks.json": 401, "auth /": 404, "auth /whoami": 404, "auth /.isogate/x": 404,
-		"auth /.well-known/uct/jwks.json": 200, "auth /.isogate/callback": 401, "issues /.isogate/logout": 200, "auth /.isogate/session": 401,
+		"auth /.well-known/uct/jwks.json": 200, "auth /.isogate/callback": 401, "issues /.isogate/logout": 303, "auth /.isogate/logout": 200, "auth /.isogate/session": 401,
 	} {
 		name, path, _ := strings.Cut(target, " ")
 		if got := status(t, b, shared.URL(name, path)); got != want {

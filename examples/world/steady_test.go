@@ -142,7 +142,7 @@ func TestLiveChangesUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d requests", load.sent.Load())
 	fresh := signedIn(t, "alice")
-	if got := status(t, fresh, shared.URL("wiki", "/.isogate/logout")); got != 200 {
+	if got := status(t, fresh, shared.URL("issues", "/.isogate/logout")); got != 200 {
 		t.Errorf("after all of it: %d", got)
 	}
 }

@@ -201,6 +201,12 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	q := question("GET", issuesHost, "/")
+	internal := &core.EnvoyInternalAddress{EndpointId: "192.0.2.1"}
+	internal.AddressNameSpecifier = &core.EnvoyInternalAddress_ServerListenerName{ServerListenerName: "192.0.2.1"}
+	q.Attributes.Source = &auth.AttributeContext_Peer{Address: &core.Address{Address: &core.Address_EnvoyInternalAddress{EnvoyInternalAddress: internal}}}
+	if got, err := parse(q); err != nil || got.Address.IsValid() {
+		t.Errorf("no socket's: %s, %v", got.Address, err)
+	}
 	q.Attributes.Source = nil
 	if got, err := parse(q); err != nil || got.Address.IsValid() {
 		t.Errorf("none: %s, %v", got.Address, err)

@@ -178,7 +178,7 @@ func TestMalformedMessages(t *testing.T) {
 	for name, m := range map[string]string{
 		"no number": "\x02\x00", "a number too large": "\xfa\xff\xff\xff\xff\x01\x00", "a group": "\x7b\x7c", "an end of a group": "\x7c", "kind 6": "\x7e", "kind 7": "\x7f",
 		"a length beyond the end": "\x0a\x05abc", "a length of 64 bits": "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "a length of 65 bits": "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
-		"a varint without end": "\x78\xff", "eleven bytes": "\x78\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", "half a fixed64": "\x79abcdefg", "half a fixed32": "\x7dabc", "a tag alone": "\x0a",
+		"a varint without end": "\x78\xff", "a number of 65 bits": "\x78\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "eleven bytes": "\x78\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", "half a fixed64": "\x79abcdefg", "half a fixed32": "\x7dabc", "a tag alone": "\x0a",
 	} {
 		if _, err := Parse(m); !errors.Is(err, errBroken) || !errors.Is(err, errEnvoy) {
 			t.Errorf("%s: %v", name, err)

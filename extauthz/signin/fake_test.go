@@ -2,6 +2,7 @@ package signin
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
@@ -155,9 +156,15 @@ func (f *idp) discovery(w http.ResponseWriter, r *http.Request) {
 // octKey is published beside the signing key: a provider may do so by mistake, and must not thereby make symmetric signatures valid.
 const octKey = "a symmetric key that everybody can read"
 
+// edKey is published too, for an algorithm that we do not take.
+var edKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+
 func (f *idp) jwks(w http.ResponseWriter, _ *http.Request) {
+	ed, _ := edKey.Public().(ed25519.PublicKey)
 	reply(w, http.StatusOK, map[string]any{"keys": []any{
-		jwk(&f.key.PublicKey, "k"), map[string]string{"kty": "oct", "kid": "oct", "alg": "HS256", "k": b64.EncodeToString([]byte(octKey))},
+		jwk(&f.key.PublicKey, "k"),
+		map[string]string{"kty": "oct", "kid": "oct", "alg": "HS256", "k": b64.EncodeToString([]byte(octKey))},
+		map[string]string{"kty": "OKP", "kid": "ed", "alg": "EdDSA", "crv": "Ed25519", "x": b64.EncodeToString(ed)},
 	}})
 }
 
@@ -275,6 +282,8 @@ func hs256(key []byte) func(string) []byte {
 		return mac.Sum(nil)
 	}
 }
+
+func eddsa(input string) []byte { return ed25519.Sign(edKey, []byte(input)) }
 
 func unsigned(string) []byte { return nil }
 

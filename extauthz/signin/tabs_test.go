@@ -1,7 +1,10 @@
 package signin
 
 import (
+	"errors"
 	"testing"
+
+	"isogate/extauthz/session"
 )
 
 // At a shared computer Mallory opens a sign-in and copies its flow cookie; whoever signs in there next leaves a note for that flow. From another
@@ -64,14 +67,17 @@ func TestNoteIsForItsFlowAlone(t *testing.T) {
 	}
 }
 
-// In one browser the next person takes the place of the one before.
+// In one browser the next person takes the place of the one before, whose session is over at every host and not merely out of sight.
 func TestAnotherPersonInThisBrowserEndsTheSession(t *testing.T) {
 	r := newRig(t, "honest")
 	b := r.browser()
 	b.signIn("honest", "bob")
-	bobs := b.copied()
+	bobs := b.session(authHost)
 	b.get(b.answered("honest", b.led(b.get(atAuth+PathSignIn+"?prompt=login")), "eve"))
-	if b.who() != "eve@honest.example" || bobs.who() != "" {
-		t.Errorf("signed in as %q, by the cookie before as %q", b.who(), bobs.who())
+	if got := b.session(authHost); got.Email != "eve@honest.example" || got.ID == bobs.ID {
+		t.Errorf("signed in as %q, in the session before: %t", got.Email, got.ID == bobs.ID)
+	}
+	if _, err := r.Sessions.ByID(t.Context(), bobs.ID, r.Policies); !errors.Is(err, session.ErrNone) {
+		t.Errorf("the session before: %v, want that there is none", err)
 	}
 }

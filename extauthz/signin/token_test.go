@@ -90,6 +90,7 @@ func TestIDTokenIsSignedByTheProvidersKey(t *testing.T) {
 		{"HS256, by a key that the provider publishes", untrue, with(head("HS256", "oct"), hs256([]byte(octKey)))},
 		{"HS256, by the client's secret", untrue, with(head("HS256", "k"), hs256([]byte(clientSecret)))},
 		{"HS256, by nothing", untrue, with(head("HS256", "k"), hs256(nil))},
+		{"EdDSA, by a key that the provider publishes", untrue, with(head("EdDSA", "ed"), eddsa)},
 		{"none", untrue, with(head("none", "k"), unsigned)},
 		{"none in another spelling", untrue, with(head("nOnE", "k"), unsigned)},
 		{"none, with a signature", untrue, with(head("none", "k"), es256(key))},
