@@ -148,7 +148,7 @@ func TestProductFaults(t *testing.T) {
 		{"id absent", "    - id: wiki\n      name", "    - name", "14: cloud.products[1].id: " + badID},
 		{"id twice", "id: wiki", "id: issues", `14: cloud.products[1].id: "issues" names another product already`},
 		{"id that makes no host", "id: issues", "id: issues-", `10: cloud.products[0].host: "issues-.acme.example" ` + below},
-		{"id is auth", "id: issues", "id: auth", `10: cloud.products[0].host: "auth.acme.example" belongs to another product or is the auth host`},
+		{"id is auth", "id: issues", "id: auth", "10: cloud.products[0].id: auth is the auth host's own name: choose another"},
 		{"host is the auth host", "host: pages.", "host: auth.", `16: cloud.products[1].host: "auth.acme.example" belongs to another product or is the auth host`},
 		{"host twice", "host: pages.", "host: issues.", `16: cloud.products[1].host: "issues.acme.example" belongs to another product or is the auth host`},
 		{"host is the domain", "host: pages.", "host: ", `16: cloud.products[1].host: "acme.example" ` + below},

@@ -56,17 +56,34 @@ func object(raw []byte) (members, error) {
 	return s.object(0)
 }
 
-// Distinct refuses JSON that is no object, or in which a name stands twice at any depth: in different case too, since encoding/json takes such
-// names for one and believes the last. It is for claims whose signature another library verified.
-func Distinct(raw []byte) error {
-	_, err := object(raw)
-	return err
+// Exact refuses JSON that is no object, in which a name stands twice, or in which one of the given names stands in another spelling:
+// encoding/json takes names that differ in case for one, and believes the last. It is for claims whose signature another library verified,
+// and looks at the outermost names alone: those are what is read of them.
+func Exact(raw []byte, names ...string) error {
+	if !utf8.Valid(raw) || !json.Valid(raw) {
+		return errors.New("not JSON")
+	}
+	s := scanner{raw: raw, shallow: true}
+	if s.space() != '{' {
+		return errors.New("not a JSON object")
+	}
+	found, err := s.object(0)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if m, ok := found[fold(name)]; ok && m.name != name {
+			return errors.New("a name in JSON that is spelled otherwise than the one it would be taken for")
+		}
+	}
+	return nil
 }
 
 // scanner walks over JSON that is known to be valid, and so needs to look only at what tells values apart.
 type scanner struct {
-	raw []byte
-	at  int
+	raw     []byte
+	at      int
+	shallow bool // doubled names count at the outermost level alone
 }
 
 // space passes white space and says what comes next.
@@ -93,7 +110,7 @@ func (s *scanner) object(depth int) (members, error) {
 			return nil, err
 		}
 		folded := fold(name)
-		if _, twice := found[folded]; twice {
+		if _, twice := found[folded]; twice && (depth == 0 || !s.shallow) {
 			return nil, errors.New("a doubled name in JSON")
 		}
 		found[folded] = member{name, s.raw[from:s.at]}

@@ -22,6 +22,10 @@ const (
 	maxGroups = 200
 )
 
+// readClaims are the claims that we, or go-oidc, read of an ID token, beside the one for groups.
+var readClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash", "auth_time", "acr", "amr", "email", "email_verified", "name",
+	"_claim_names", "_claim_sources"}
+
 // idClaims are the claims that we read of an ID token (OpenID Connect Core 1.0 section 2).
 type idClaims struct {
 	Email    string  `json:"email"`
@@ -49,8 +53,8 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) 
 	if err := token.Claims(&payload); err != nil {
 		return session.Identity{}, fmt.Errorf("%w: the ID token's claims: %w", errProvider, err)
 	}
-	// encoding/json believes the last of "email" and "Email": a provider that lets people add claims would let them choose who they are.
-	if err := keys.Distinct(payload); err != nil {
+	// encoding/json believes "Email" where it looks for "email": a provider that lets people add claims would let them choose who they are.
+	if err := keys.Exact(payload, append(slices.Clip(readClaims), p.Groups)...); err != nil {
 		return session.Identity{}, fmt.Errorf("%w: the ID token's claims: %w", errProvider, err)
 	}
 	if err := token.Claims(&claims); err != nil {

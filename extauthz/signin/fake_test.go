@@ -26,12 +26,12 @@ var b64 = base64.RawURLEncoding
 
 // conduct is how a fake provider behaves; the zero value is honest and says no more than it must.
 type conduct struct {
-	names   bool                   // it names itself in its answers, and announces that (RFC 9207)
-	end     string                 // path and query of its end_session_endpoint
-	claims  func(m map[string]any) // what it says of a person beside the truth
-	members string                 // JSON members after all others, as they are: a map holds no name twice
-	token   func(payload []byte) string
-	hang    *hang // it takes a request for its metadata and says nothing
+	names   bool                        // it names itself in its answers, and announces that (RFC 9207)
+	end     string                      // path and query of its end_session_endpoint
+	claims  func(m map[string]any)      // what it says of a person beside the truth
+	members string                      // JSON members after all others, as they are: a map holds no name twice
+	token   func(payload []byte) string // makes the ID token; nil signs rightly
+	hang    *hang                       // it takes a request for its metadata and says nothing
 }
 
 // hang holds requests back until it is released.
@@ -92,12 +92,6 @@ func (f *idp) behave(c conduct) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.conduct = c
-}
-
-func (f *idp) behaviour() conduct {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.conduct
 }
 
 func (f *idp) timesAsked() int {

@@ -64,6 +64,13 @@ func TestDoubledClaimsAreRefused(t *testing.T) {
 		}
 		cases = append(cases, tokenCase{"unverified, and " + members, want, conduct{claims: unverified, members: members}})
 	}
+	// One alone, where the right one is absent, is no better.
+	for absent, members := range map[string]string{
+		"email_verified": `"EMAIL_VERIFIED":true`, "email": `"Email":"bob@honest.example"`, "sub": `"\u017Fub":"bob"`, "exp": `"EXP":9999999999`,
+	} {
+		cases = append(cases, tokenCase{members + " alone", untrue, conduct{claims: say(map[string]any{absent: nil}), members: members}})
+	}
+	cases = append(cases, tokenCase{"other names deeper down, such as clients", "", conduct{members: `"resource_access":{"App":1,"app":2}`}})
 	tryTokens(t, newRig(t, "honest"), cases)
 }
 
