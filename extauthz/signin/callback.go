@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"strings"
 
 	"isogate/extauthz/page"
 	"isogate/extauthz/session"
@@ -70,8 +71,11 @@ func (d *Door) again(v visit, begun state) string {
 	if begun.Back == nil || !d.known(*begun.Back) {
 		return d.home(v.host)
 	}
-	return d.url(*begun.Back)
+	return linkSafe.Replace(d.url(*begun.Back))
 }
+
+// linkSafe escapes the characters that browsers send raw in a query and that no link may hold (RFC 3986 section 2).
+var linkSafe = strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E", `\`, "%5C", "^", "%5E", "`", "%60", "{", "%7B", "|", "%7C", "}", "%7D")
 
 // establish opens or renews the session of a person who has proved who they are, gives this host a new handle, and leads back.
 func (d *Door) establish(v visit, who session.Identity, idToken string, used session.FlowCookie, back *flow) (page.Answer, error) {

@@ -10,6 +10,7 @@ import (
 
 	"isogate/envoy/topology"
 	"isogate/extauthz/keys"
+	"isogate/extauthz/page"
 	"isogate/extauthz/session"
 )
 
@@ -139,5 +140,18 @@ func TestSecretIsSentInOneWay(t *testing.T) {
 		if got := styleOf(c.methods); got != c.want {
 			t.Errorf("%v: %v, want %v", c.methods, got, c.want)
 		}
+	}
+}
+
+// Whatever the target holds, the page that asks to start again links to it.
+func TestStartAgainLinksToTheTarget(t *testing.T) {
+	r := newRig(t, "honest")
+	back := flow{Host: "issues.iso.example", Target: "/x?a={b}|c^d`e\"f<g>h\\i&j=1"}
+	if !r.known(back) {
+		back.Host = r.Cloud.HostOf(r.Cloud.Products[0])
+	}
+	body := string(page.StartAgain(r.again(visit{}, state{Back: &back})).Body)
+	if want := `href="` + r.Cloud.URL(back.Host) + `/x?a=%7Bb%7D%7Cc%5Ed%60e%22f%3Cg%3Eh%5Ci&amp;j=1"`; !strings.Contains(body, want) {
+		t.Errorf("no link %s in:\n%.1500s", want, body[strings.Index(body, "<main"):])
 	}
 }
