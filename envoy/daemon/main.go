@@ -73,5 +73,5 @@ func serve[C any](ctx context.Context, p *Process, config C, start func(context.
 		return err
 	}
 	p.Log.Info("started", "config", p.File)
-	return runUnits(ctx, p.Log, p.Admin.Drain, units)
+	return runUnits(ctx, p.Log, p.Admin.Drain, units...)
 }

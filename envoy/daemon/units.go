@@ -19,14 +19,10 @@ type Unit struct {
 	Run  func(context.Context) error
 }
 
-// RunUnits runs all units until the context ends or one of them returns, then ends them in the opposite order, each before the next:
-// what stands early in the list (a store) outlives what stands late (a server that uses it). It returns the first error.
-func RunUnits(ctx context.Context, log *slog.Logger, units ...Unit) error {
-	return runUnits(ctx, log, func() {}, units)
-}
-
-// runUnits calls ending before it asks the first unit to end, whatever the cause.
-func runUnits(ctx context.Context, log *slog.Logger, ending func(), units []Unit) error {
+// runUnits runs all units until the context ends or one of them returns, then ends them in the opposite order, each before the next:
+// what stands early in the list (a store) outlives what stands late (a server that uses it). It calls ending before it asks the first unit to
+// end, whatever the cause, and returns the first error.
+func runUnits(ctx context.Context, log *slog.Logger, ending func(), units ...Unit) error {
 	type result struct {
 		unit Unit
 		err  error

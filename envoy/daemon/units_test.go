@@ -65,7 +65,7 @@ func TestUnitsEndInOppositeOrder(t *testing.T) {
 		time.AfterFunc(time.Minute, cancel)
 		var d diary
 		start := time.Now()
-		err := RunUnits(ctx, quiet, d.unit("store", time.Second, nil), d.unit("door", 2*time.Second, nil), d.unit("checks", 0, nil))
+		err := runUnits(ctx, quiet, nothing, d.unit("store", time.Second, nil), d.unit("door", 2*time.Second, nil), d.unit("checks", 0, nil))
 		want := []string{"checks asked", "checks ended", "door asked", "door ended", "store asked", "store ended"}
 		if diff := cmp.Diff(want, d.read()); err != nil || diff != "" {
 			t.Errorf("%v %s", err, diff)
@@ -100,7 +100,7 @@ func TestUnitsResult(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.cancel)
 				defer cancel()
 				got := ""
-				if err := RunUnits(ctx, quiet, tt.units...); err != nil {
+				if err := runUnits(ctx, quiet, nothing, tt.units...); err != nil {
 					got = err.Error()
 				}
 				if got != tt.want {
@@ -112,7 +112,7 @@ func TestUnitsResult(t *testing.T) {
 }
 
 func TestUnitsErrorIsWrapped(t *testing.T) {
-	if err := RunUnits(t.Context(), quiet, after("a", 0, io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := runUnits(t.Context(), quiet, nothing, after("a", 0, io.ErrUnexpectedEOF)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestUnitThatHangs(t *testing.T) {
 		var d diary
 		var log bytes.Buffer
 		start := time.Now()
-		err := RunUnits(ctx, slog.New(slog.NewTextHandler(&log, nil)), d.unit("store", 0, nil), d.unit("stuck", time.Hour, errors.New("too late")), d.unit("door", 0, nil))
+		err := runUnits(ctx, slog.New(slog.NewTextHandler(&log, nil)), nothing, d.unit("store", 0, nil), d.unit("stuck", time.Hour, errors.New("too late")), d.unit("door", 0, nil))
 		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "stuck: did not end") || took != time.Second+drainTime {
 			t.Errorf("ended after %s with %v", took, err)
 		}
@@ -140,13 +140,13 @@ func TestUnitThatHangs(t *testing.T) {
 	})
 }
 
-// The values of the context that RunUnits has reach the units; its end does not: each has an end of its own.
+// The values of the context that runUnits has reach the units; its end does not: each has an end of its own.
 func TestUnitsContext(t *testing.T) {
 	type key struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 	cancel()
 	seen := make(chan any, 1)
-	err := RunUnits(ctx, quiet, Unit{Name: "a", Run: func(ctx context.Context) error {
+	err := runUnits(ctx, quiet, nothing, Unit{Name: "a", Run: func(ctx context.Context) error {
 		seen <- ctx.Value(key{})
 		<-ctx.Done()
 		return nil
@@ -161,9 +161,11 @@ func TestEndingComesBeforeTheFirstUnit(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var d diary
-		err := runUnits(ctx, quiet, func() { d.note("draining") }, []Unit{d.unit("a", 0, nil)})
+		err := runUnits(ctx, quiet, func() { d.note("draining") }, d.unit("a", 0, nil))
 		if err != nil || !slices.Equal(d.read(), []string{"draining", "a asked", "a ended"}) {
 			t.Errorf("%v %v", err, d.read())
 		}
 	})
 }
+
+func nothing() {}

@@ -114,9 +114,6 @@ func (w *World) URL(name, path string) string {
 // Edge is the one address that browsers reach.
 func (w *World) Edge() string { return local(w.ports.edge) }
 
-// Ingress is the address of the ingress Envoy, which only the edge should reach.
-func (w *World) Ingress() string { return local(w.ports.ingress) }
-
 // File is the isolated file.
 func (w *World) File() string { return filepath.Join(w.Dir, "isolated.yaml") }
 

@@ -100,7 +100,7 @@ func (d *Door) answer(r *http.Request) (page.Answer, error) {
 	endpoint, ok := endpoints[r.Method+" "+r.URL.Path]
 	host := hostName(r.Host)
 	auth := host == d.Cloud.AuthHost()
-	if !ok || endpoint.authOnly && !auth || !auth && !d.known(flow{Host: host, Target: "/"}) {
+	if !ok || endpoint.authOnly && !auth || !auth && !d.serves(host) {
 		return page.Refused(http.StatusNotFound, "not-found"), nil
 	}
 	cookies, err := session.ParseCookies(r.Header.Values("Cookie"))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,12 +93,12 @@ func (f Flows) open(sealed string) (flow, error) {
 
 // known holds for a path on the host of a product, as the file has them now.
 func (f Flows) known(to flow) bool {
-	for _, p := range f.Cloud.Products {
-		if f.Cloud.HostOf(p) == to.Host {
-			return strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
-		}
-	}
-	return false
+	return f.serves(to.Host) && strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
+}
+
+// serves tells whether a host is a product's.
+func (f Flows) serves(host string) bool {
+	return slices.ContainsFunc(f.Cloud.Products, func(p topology.Product) bool { return f.Cloud.HostOf(p) == host })
 }
 
 // url is the address that a flow leads back to.
