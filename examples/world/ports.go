@@ -28,7 +28,7 @@ func (w *World) choosePorts(context.Context) error {
 	take := func(port int, what, option string) (int, error) {
 		l, err := net.Listen("tcp", local(port))
 		if err != nil {
-			return 0, fmt.Errorf("port %d, wanted for %s, is taken: choose another with %s=PORT (%w)", port, what, option, err)
+			return 0, fmt.Errorf("port %d, wanted for %s, is taken: choose another, as %s=18443 (%w)", port, what, option, err)
 		}
 		held = append(held, l)
 		return l.Addr().(*net.TCPAddr).Port, nil
