@@ -14,7 +14,7 @@ help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile the daemons into .bin
-	@go build -o .bin/ ./extauthz ./xds
+	@go build -o .bin/ ./extauthz ./oidcprovider ./xds
 
 demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443)
 	@go build -o .bin/demo ./examples/demo

@@ -34,13 +34,16 @@ var arrows = map[string][]string{
 	"extauthz/kv":          {},
 	"extauthz/keys":        {},
 	"extauthz/dpop":        {},
+	"extauthz/grant":       {},
 	"extauthz/page":        {},
 	"extauthz/usercontext": {"extauthz/keys"},
 	"extauthz/session":     {"extauthz/kv"},
 	"extauthz/check":       {"extauthz/page"},
 	"extauthz/signin":      {"extauthz/session", "extauthz/kv", "extauthz/keys", "extauthz/page", "envoy"},
 	"extauthz/profile": {"extauthz/check", "extauthz/session", "extauthz/signin", "extauthz/usercontext", "extauthz/page", "extauthz/keys",
-		"policies", "envoy"},
+		"extauthz/dpop", "policies", "envoy"},
+	"oidcprovider/code":     {"extauthz/kv", "extauthz/dpop"},
+	"oidcprovider/provider": {"oidcprovider/code", "extauthz/usercontext", "extauthz/keys", "extauthz/dpop", "extauthz/page", "extauthz/grant"},
 }
 
 // heavy dependencies and their importers, tests aside.
@@ -49,7 +52,7 @@ var heavy = map[string][]string{
 	"github.com/lestrrat-go/jwx":                                {"extauthz/keys"},
 	"go.etcd.io/bbolt":                                          {"extauthz/kv"},
 	"github.com/redis":                                          {"extauthz/kv"},
-	"github.com/coreos/go-oidc":                                 {"extauthz/signin"},
+	"github.com/coreos/go-oidc":                                 {"extauthz/signin", "examples/world"},
 	"github.com/crewjam/saml":                                   {"extauthz/signin"},
 	"github.com/envoyproxy/go-control-plane/pkg/cache":          {"xds/push"},
 	"github.com/envoyproxy/go-control-plane/pkg/server":         {"xds/push"},

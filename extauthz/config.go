@@ -56,6 +56,7 @@ type provider struct {
 type sessionPolicy struct {
 	Idle       daemon.Duration `yaml:"idle"`       // 30m if absent
 	Absolute   daemon.Duration `yaml:"absolute"`   // 12h if absent
+	Federated  daemon.Duration `yaml:"federated"`  // of sessions at commercial services, from the sign-in here; 24h if absent, and at most
 	Exceptions []exception     `yaml:"exceptions"` // the first that names one of a person's groups, or their provider, counts
 }
 
@@ -65,29 +66,37 @@ type exception struct {
 	Providers []string        `yaml:"providers"`
 	Idle      daemon.Duration `yaml:"idle"`
 	Absolute  daemon.Duration `yaml:"absolute"`
+	Federated daemon.Duration `yaml:"federated"`
 }
 
-// policies are the limits of the file, for the people of its providers.
-func (s section) policies() session.Policies {
-	all := s.Session.limits()
-	all.Believed = map[string][]string{}
-	for _, p := range s.Providers {
+// policies are the limits of the file, for the people of its providers, and who may take them outside.
+func (c *config) policies() session.Policies {
+	all := c.ExtAuthz.Session.limits()
+	all.Believed, all.Managed = map[string][]string{}, c.Cloud.Verified()
+	for _, p := range c.ExtAuthz.Providers {
 		all.Believed[p.ID] = p.Domains
+	}
+	for _, client := range c.Cloud.Clients {
+		all.Clients = append(all.Clients, client.ID)
 	}
 	return all
 }
 
 func (s sessionPolicy) limits() session.Policies {
-	all := session.Policies{Default: session.Limits{Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour)}}
+	all := session.Policies{Default: session.Limits{
+		Idle: s.Idle.Or(30 * time.Minute), Absolute: s.Absolute.Or(12 * time.Hour), Federated: s.Federated.Or(longestOutside),
+	}}
 	for _, e := range s.Exceptions {
-		limits := session.Limits{Idle: e.Idle.Or(all.Default.Idle), Absolute: e.Absolute.Or(all.Default.Absolute)}
+		limits := session.Limits{Idle: e.Idle.Or(all.Default.Idle), Absolute: e.Absolute.Or(all.Default.Absolute), Federated: e.Federated.Or(all.Default.Federated)}
 		all.Special = append(all.Special, session.Policy{Groups: e.Groups, Providers: e.Providers, Limits: limits})
 	}
 	return all
 }
 
-// longest is more than anybody means, and far from what overflows.
-const longest = 366 * 24 * time.Hour
+const (
+	longest        = 366 * 24 * time.Hour // more than anybody means, and far from what overflows
+	longestOutside = 24 * time.Hour       // no session at a commercial service lasts longer, whatever the file says
+)
 
 func (s sessionPolicy) validate(f *daemon.Faults, providers []provider) {
 	all := s.limits()
@@ -97,6 +106,9 @@ func (s sessionPolicy) validate(f *daemon.Faults, providers []provider) {
 		}
 		if l.Idle > l.Absolute {
 			at.Add("idle", "is longer than absolute (%s): a session would never be idle too long", l.Absolute)
+		}
+		if l.Federated > longestOutside {
+			at.Add("federated", "is longer than %s, which no session at a commercial service may be", longestOutside)
 		}
 	}
 	tooLong(f, all.Default)

@@ -16,7 +16,8 @@ const whole = `cloud:
   id: acme-9f3b6c1de2a84f70
   domain: acme.example
   products: [{id: issues, upstream: "10.0.0.11:8080"}]
-  managed_domains: [acme.example]
+  managed_domains: [{name: acme.example, state: verified}, {name: acme.test, state: pending}]
+  clients: [{id: commercial, name: Commercial, jwks: commercial.jwks, redirect_uris: ["https://id.commercial.example/cb"]}]
   listeners: {ingress: "10.0.0.2:8443"}
   sockets: run
 extauthz:
@@ -59,6 +60,7 @@ func TestFaultsOfTheFile(t *testing.T) {
 		{"no provider", whole[strings.Index(whole, "  providers:"):strings.Index(whole, "  session:")], "", "extauthz.providers: needs at least one"},
 		{"idle longer than absolute", "idle: 20m", "idle: 9h", "extauthz.session.idle: is longer than absolute"},
 		{"absolute longer than a year", "absolute: 8h", "absolute: 9000h", "extauthz.session.absolute: is longer than a year"},
+		{"a federated limit over a day", "absolute: 8h", "absolute: 8h, federated: 25h", "extauthz.session.federated: is longer than 24h0m0s"},
 		{"a bare number", "idle: 20m", "idle: 20", "extauthz.session.idle: must be a time span with its unit"},
 		{"an exception for nobody", "absolute: 8h}", "absolute: 8h, exceptions: [{idle: 5m}]}", "extauthz.session.exceptions[0]: needs groups or providers"},
 		{"an exception for an unknown provider", "absolute: 8h}", "absolute: 8h, exceptions: [{providers: [x]}]}", `extauthz.session.exceptions[0].providers[0]: "x" is none`},
@@ -77,26 +79,28 @@ func TestFaultsOfTheFile(t *testing.T) {
 }
 
 func TestPoliciesOfTheFile(t *testing.T) {
-	c, err := read(t, strings.Replace(whole, "absolute: 8h}", "absolute: 8h, exceptions: [{groups: [admins], idle: 5m}, {providers: [corp], absolute: 2h}]}", 1))
+	c, err := read(t, strings.Replace(whole, "absolute: 8h}", "absolute: 8h, federated: 4h, exceptions: [{groups: [admins], idle: 5m}, {providers: [corp], absolute: 2h, federated: 1h}]}", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := session.Policies{
 		Believed: map[string][]string{"corp": {"acme.example"}},
-		Default:  session.Limits{Idle: 20 * time.Minute, Absolute: 8 * time.Hour},
+		Managed:  []string{"acme.example"},
+		Clients:  []string{"commercial"},
+		Default:  session.Limits{Idle: 20 * time.Minute, Absolute: 8 * time.Hour, Federated: 4 * time.Hour},
 		Special: []session.Policy{
-			{Groups: []string{"admins"}, Limits: session.Limits{Idle: 5 * time.Minute, Absolute: 8 * time.Hour}},
-			{Providers: []string{"corp"}, Limits: session.Limits{Idle: 20 * time.Minute, Absolute: 2 * time.Hour}},
+			{Groups: []string{"admins"}, Limits: session.Limits{Idle: 5 * time.Minute, Absolute: 8 * time.Hour, Federated: 4 * time.Hour}},
+			{Providers: []string{"corp"}, Limits: session.Limits{Idle: 20 * time.Minute, Absolute: 2 * time.Hour, Federated: time.Hour}},
 		},
 	}
-	if diff := cmp.Diff(want, c.ExtAuthz.policies()); diff != "" {
+	if diff := cmp.Diff(want, c.policies()); diff != "" {
 		t.Error(diff)
 	}
 	without, err := read(t, strings.Replace(whole, "  session: {idle: 20m, absolute: 8h}\n", "", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := without.ExtAuthz.policies().Default; got != (session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}) {
+	if got := without.policies().Default; got != (session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Federated: 24 * time.Hour}) {
 		t.Errorf("limits that nobody gave: %v", got)
 	}
 }

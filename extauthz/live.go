@@ -15,6 +15,7 @@ import (
 	"isogate/envoy/daemon"
 	"isogate/envoy/topology"
 	"isogate/extauthz/check"
+	"isogate/extauthz/dpop"
 	"isogate/extauthz/keys"
 	"isogate/extauthz/kv"
 	"isogate/extauthz/profile"
@@ -32,6 +33,7 @@ type live struct {
 	sessions *session.Stored
 	signers  *keys.Signers
 	sealers  *keys.Sealers
+	access   *keys.Remote // the OAuth server's keys
 	signIns  *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 	answers  map[string]bool // by provider, as of the last look
@@ -43,8 +45,10 @@ type live struct {
 // state is immutable.
 type state struct {
 	config    *config
+	limits    session.Policies
 	ingress   *profile.Ingress
 	door      http.Handler
+	resource  http.Handler
 	providers []*signin.Provider
 }
 
@@ -58,6 +62,8 @@ func (l *live) open(c *config, store *kv.Bolt, sessions *session.Stored) (err er
 	if l.sealers, err = keys.OpenSealers(string(c.ExtAuthz.Keys.Sealing), time.Now); err != nil {
 		return err
 	}
+	// Over a unix socket a host means nothing; the OAuth server may start after us.
+	l.access = keys.NewRemote("http://oidcprovider/oauth2/jwks", daemon.UnixClient(c.Cloud.OAuthSocket()), time.Now)
 	l.process.Admin.Ready("policies", errors.New("not loaded yet"))
 	return l.apply(c)
 }
@@ -69,7 +75,12 @@ func (l *live) Decide(ctx context.Context, r check.Request) check.Verdict {
 
 // ServeHTTP answers at the door with the state of the moment.
 func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l.state.Load().door.ServeHTTP(w, r)
+	now := l.state.Load()
+	if r.URL.Path == profile.PathOAuthSession {
+		now.resource.ServeHTTP(w, r)
+		return
+	}
+	now.door.ServeHTTP(w, r)
 }
 
 func (l *live) providers() []*signin.Provider { return l.state.Load().providers }
@@ -106,15 +117,28 @@ func (l *live) apply(c *config) error {
 		return err
 	}
 	flows := signin.Flows{Cloud: *c.Cloud, Seal: l.sealers, Now: time.Now}
-	limits := c.ExtAuthz.policies()
+	limits := c.policies()
 	minter := usercontext.NewMinter(l.signers, time.Now)
 	ingress := profile.NewIngress(flows, l.sessions, limits, minter, l.bundle.Load)
 	door := &signin.Door{
 		Flows: flows, Sessions: l.sessions, Policies: limits, Tickets: l.store, Providers: providers,
 		Fits: ingress.Fits, JWKS: l.signers.JWKS, Log: l.process.Log, SignIns: l.signIns,
 	}
-	l.state.Store(&state{config: c, ingress: ingress, door: door.Handler(usercontext.JWKSPath), providers: providers})
+	l.state.Store(&state{
+		config: c, limits: limits, ingress: ingress, providers: providers,
+		door: door.Handler(usercontext.JWKSPath), resource: l.makeResource(*c.Cloud, limits),
+	})
 	return nil
+}
+
+func (l *live) makeResource(cloud topology.Cloud, limits session.Policies) http.Handler {
+	return resource{
+		access: profile.Access{
+			Issuer: cloud.Issuer(), Audience: cloud.Audience(), Keys: l.access, Grants: l.sessions, Policies: limits, Now: time.Now,
+			Proofs: dpop.Verifier{Ahead: proofAhead, Behind: proofBehind, Now: time.Now, Replay: proofs{l.store}},
+		},
+		url: cloud.Issuer() + profile.PathOAuthSession, cloud: cloud.ID, log: l.process.Log,
+	}
 }
 
 // makeProviders keeps what is known of each provider whose entry did not change.

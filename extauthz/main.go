@@ -1,5 +1,5 @@
 // Extauthz answers Envoy's external-authorization checks and serves the HTTP door where people sign in. It owns all session state of the
-// isolated side.
+// isolated side, and opens and ends grants for the OAuth server at the session socket.
 //
 //	extauthz -config isolated.yaml          run
 //	extauthz -config isolated.yaml -check   validate the file and exit
@@ -14,6 +14,7 @@ import (
 
 	"isogate/envoy/daemon"
 	"isogate/extauthz/check"
+	"isogate/extauthz/grant"
 	"isogate/extauthz/kv"
 	"isogate/extauthz/session"
 	"isogate/extauthz/signin"
@@ -57,6 +58,10 @@ func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, erro
 	if err != nil {
 		return nil, err
 	}
+	grants, err := grantUnit(c, live)
+	if err != nil {
+		return nil, err
+	}
 	admin, err := p.Admin.Unit(c.ExtAuthz.Admin)
 	if err != nil {
 		return nil, err
@@ -69,7 +74,9 @@ func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, erro
 		admin,
 		{Name: "policies", Run: live.watchPolicies},
 		{Name: "providers", Run: func(ctx context.Context) error { return signin.RunProviders(ctx, live.providers, live.providerState) }},
+		{Name: "access keys", Run: live.access.Run},
 		watch,
+		grants,
 		door,
 		checks,
 	}, nil
@@ -103,4 +110,13 @@ func doorUnit(c *config, live *live) (daemon.Unit, error) {
 		return daemon.Unit{}, fmt.Errorf("the door's socket: %w", err)
 	}
 	return daemon.HTTP("door", listener, live), nil
+}
+
+// grantUnit serves the session socket, where the OAuth server opens and ends grants.
+func grantUnit(c *config, live *live) (daemon.Unit, error) {
+	listener, err := daemon.ListenUnix(c.Cloud.SessionSocket())
+	if err != nil {
+		return daemon.Unit{}, fmt.Errorf("the session socket: %w", err)
+	}
+	return daemon.HTTP("grants", listener, grant.Handler(keeper{live}, live.process.Log)), nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"isogate/envoy/bootstrap"
 	"isogate/envoy/topology"
@@ -26,7 +27,7 @@ func printBootstrap(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, bootstrapUsage); flags.PrintDefaults() }
 	var remote bootstrap.Remote
-	role := flags.String("role", "", "edge or ingress: the `role` of the Envoy (required)")
+	role := flags.String("role", "", "edge, commercial or ingress: the `role` of the Envoy (required)")
 	node := flags.String("node", "", "what to call this Envoy in logs and metrics; its role if absent")
 	admin := flags.String("admin", "", "Envoy's admin `socket` (required)")
 	file := flags.String("config", "", "the YAML `file` of the side whose control plane runs on this machine")
@@ -55,11 +56,11 @@ func printBootstrap(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stderr, err)
 			return 2
 		}
-		if options.Role != config.role() {
-			fmt.Fprintf(stderr, "xds bootstrap: %s is of the side whose role is %s, not %q\n", *file, config.role(), *role)
+		if !slices.Contains(config.roles(), options.Role) {
+			fmt.Fprintf(stderr, "xds bootstrap: %s is of the side whose role is %s, not %q\n", *file, config.rolesText(), *role)
 			return 2
 		}
-		options.XDSSocket = config.socket()
+		options.XDSSocket = config.socket(options.Role)
 	} else if err := writeSecrets(&remote); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1

@@ -13,16 +13,22 @@ import (
 
 // Both forms are what Envoy takes, and the doctor has nothing against them.
 func TestPrintBootstrap(t *testing.T) {
-	s := newSite(t)
+	s, whole := newSite(t), newSite(t)
+	whole.write(t, whole.commercial(t))
 	at := func(name string) string { return filepath.Join(s.dir, name) }
 	for name, args := range map[string][]string{
-		"local": {"-role", "ingress", "-admin", at("a.sock"), "-config", s.file},
+		"local":      {"-role", "ingress", "-admin", at("a.sock"), "-config", s.file},
+		"edge":       {"-role", "edge", "-admin", at("d.sock"), "-config", whole.file},
+		"commercial": {"-role", "commercial", "-admin", at("e.sock"), "-config", whole.file},
 		"remote": {"-role", "ingress", "-node", "ingress-7", "-admin", at("b.sock"), "-remote", "127.0.0.1:18000", "-server", "xds.acme.example",
 			"-certificate", at("c.pem"), "-key", at("c.key"), "-authorities", at("ca.pem"), "-secrets", s.dir},
 	} {
 		var out, fault bytes.Buffer
 		if status := printBootstrap(args, &out, &fault); status != 0 {
 			t.Fatalf("%s: status %d: %s", name, status, fault.String())
+		}
+		if socket := "/xds-" + name + ".sock"; (name == "edge" || name == "commercial") && !strings.Contains(out.String(), socket) {
+			t.Errorf("%s: does not lead to %s", name, socket)
 		}
 		report, err := doctor.Examine(out.Bytes())
 		if err != nil || len(report.Findings) > 0 {

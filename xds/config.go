@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 
 	"isogate/envoy/daemon"
 	"isogate/envoy/topology"
@@ -18,7 +19,7 @@ type Config struct {
 // Section is xds: of the file.
 type Section struct {
 	Admin        daemon.Address `yaml:"admin"`        // health, metrics and status, on loopback unless there is a reason
-	Certificates []KeyPair      `yaml:"certificates"` // of the guarded hosts; the isolated side only
+	Certificates []KeyPair      `yaml:"certificates"` // of the guarded hosts; none where the file is the edge's alone
 	Remote       *Remote        `yaml:"remote"`       // for Envoys on other machines; none if absent
 }
 
@@ -44,17 +45,20 @@ func (c *Config) Validate(f *daemon.Faults) {
 		section.Add("admin", "is required: host:port for health, metrics and status, such as 127.0.0.1:9902")
 	}
 	if c.XDS.Remote != nil {
-		c.XDS.Remote.validate(section.In("remote"), c.role())
+		c.XDS.Remote.validate(section.In("remote"), c.roles())
 	}
 	switch {
 	case c.Cloud != nil:
 		c.XDS.validateCertificates(section)
 		validateBind(f.In("cloud.listeners"), "ingress", c.Cloud.Listeners.Ingress)
 	case c.Platform != nil:
-		if len(c.XDS.Certificates) > 0 {
-			section.Add("certificates", "belong to the isolated side: the edge forwards TLS without ending it and must hold no key")
+		if c.Platform.Serves() {
+			c.XDS.validateCertificates(section)
+		} else if len(c.XDS.Certificates) > 0 {
+			section.Add("certificates", "belong to a side with hosts of its own: the edge forwards TLS without ending it and must hold no key")
 		}
 		validateBind(f.In("platform.listeners"), "edge", c.Platform.Listeners.Edge)
+		validateBind(f.In("platform.listeners"), "commercial", c.Platform.Listeners.Commercial)
 	}
 }
 
@@ -81,16 +85,30 @@ func validateBind(f *daemon.Faults, key string, address daemon.Address) {
 	}
 }
 
-func (c *Config) role() topology.Role {
-	if c.Isolated() {
-		return topology.Ingress
+// roles are what this side's Envoys can be.
+func (c *Config) roles() []topology.Role {
+	switch {
+	case c.Isolated():
+		return []topology.Role{topology.Ingress}
+	case c.Platform != nil && c.Platform.Serves():
+		return []topology.Role{topology.Edge, topology.Commercial}
+	default:
+		return []topology.Role{topology.Edge}
 	}
-	return topology.Edge
 }
 
-func (c *Config) socket() string {
-	if c.Isolated() {
-		return c.Cloud.XDSSocket(topology.Ingress)
+// rolesText is for people.
+func (c *Config) rolesText() string {
+	var names []string
+	for _, role := range c.roles() {
+		names = append(names, string(role))
 	}
-	return c.Platform.XDSSocket(topology.Edge)
+	return strings.Join(names, " or ")
+}
+
+func (c *Config) socket(role topology.Role) string {
+	if c.Isolated() {
+		return c.Cloud.XDSSocket(role)
+	}
+	return c.Platform.XDSSocket(role)
 }

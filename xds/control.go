@@ -5,23 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
 	"isogate/xds/push"
 	"isogate/xds/snapshot"
 )
 
 // control is what a reload changes. Only the start and then the watch use it, one after the other.
 type control struct {
-	file   string
-	config *Config
-	now    func() time.Time
-	server *push.Server
-	remote *push.Remote // nil without xds.remote
-	expiry *prometheus.GaugeVec
+	file    string
+	config  *Config
+	now     func() time.Time
+	servers map[topology.Role]*push.Server
+	remote  *push.Remote // nil without xds.remote
+	expiry  *prometheus.GaugeVec
 }
 
 func newExpiry(registry prometheus.Registerer) *prometheus.GaugeVec {
@@ -62,8 +64,12 @@ func (c *Config) restartFor(next *Config) error {
 	switch {
 	case c.Isolated() != next.Isolated():
 		return errors.New("the file is now for the other side: restart xds to serve it")
-	case c.socket() != next.socket():
+	case !slices.Equal(c.roles(), next.roles()):
+		return fmt.Errorf("the file is now for the roles %v: restart xds to serve them", next.roles())
+	case c.socket(c.roles()[0]) != next.socket(c.roles()[0]):
 		return errors.New("sockets has changed: restart extauthz, xds and the Envoys for that")
+	case c.Platform != nil && (c.Platform.IdentityHost != next.Platform.IdentityHost || c.Platform.Port != next.Platform.Port):
+		return errors.New("platform.identity_host or platform.port has changed: restart extauthz, xds and the Envoys for that")
 	case c.Cloud != nil && (c.Cloud.Domain != next.Cloud.Domain || c.Cloud.Port != next.Cloud.Port):
 		return errors.New("cloud.domain or cloud.port has changed: restart extauthz, xds and the Envoys for that")
 	case c.XDS.Admin != next.XDS.Admin:
@@ -89,8 +95,10 @@ func (c *control) apply(config *Config) error {
 			return err
 		}
 	}
-	if err := c.server.Set(resources); err != nil {
-		return err
+	for _, role := range slices.Backward(config.roles()) { // the edge leads to a host once that is served
+		if err := c.servers[role].Set(resources[role]); err != nil {
+			return err
+		}
 	}
 	if c.remote != nil {
 		c.remote.Allow(access)
@@ -106,22 +114,42 @@ func (c *control) apply(config *Config) error {
 	return nil
 }
 
-// build reads the certificates and makes the resources of the file's role.
-func build(config *Config, now time.Time) (snapshot.Resources, []*x509.Certificate, error) {
-	if !config.Isolated() {
-		resources, err := snapshot.Edge(*config.Platform, config.Clouds)
-		return resources, nil, err
-	}
+// build reads the certificates and makes the resources of the side's roles.
+func build(config *Config, now time.Time) (map[topology.Role]snapshot.Resources, []*x509.Certificate, error) {
 	certificates, err := config.XDS.read()
 	if err != nil {
-		return snapshot.Resources{}, nil, err
+		return nil, nil, err
 	}
-	leaves, err := snapshot.CheckCertificates(certificates, config.Cloud.Hosts(), now)
+	leaves, err := snapshot.CheckCertificates(certificates, config.hosts(), now)
 	if err != nil {
-		return snapshot.Resources{}, nil, err
+		return nil, nil, err
 	}
-	resources, err := snapshot.Ingress(*config.Cloud, certificates)
-	return resources, leaves, err
+	all := map[topology.Role]snapshot.Resources{}
+	for _, role := range config.roles() {
+		if all[role], err = config.resources(role, certificates); err != nil {
+			return nil, nil, err
+		}
+	}
+	return all, leaves, nil
+}
+
+// hosts are those for which this side must have certificates.
+func (c *Config) hosts() []string {
+	if c.Isolated() {
+		return c.Cloud.Hosts()
+	}
+	return c.Platform.Hosts()
+}
+
+func (c *Config) resources(role topology.Role, certificates []snapshot.Certificate) (snapshot.Resources, error) {
+	switch role {
+	case topology.Ingress:
+		return snapshot.Ingress(*c.Cloud, certificates)
+	case topology.Commercial:
+		return snapshot.Commercial(*c.Platform, certificates)
+	default:
+		return snapshot.Edge(*c.Platform, c.Clouds)
+	}
 }
 
 func (s Section) read() ([]snapshot.Certificate, error) {

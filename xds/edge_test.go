@@ -40,9 +40,9 @@ func newEdgeWorld(t *testing.T) *edgeWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, _ := controlPlane(t, topology.Edge, config.socket(), resources)
-	e := envoy(t, topology.Edge, "edge-1", config.socket())
-	return &edgeWorld{ingressWorld: inner, address: config.Platform.Listeners.Edge, socket: config.socket(), push: server, stop: func() string {
+	server, _ := controlPlane(t, topology.Edge, config.socket(topology.Edge), resources[topology.Edge])
+	e := envoy(t, topology.Edge, "edge-1", config.socket(topology.Edge))
+	return &edgeWorld{ingressWorld: inner, address: config.Platform.Listeners.Edge, socket: config.socket(topology.Edge), push: server, stop: func() string {
 		if err := e.Stop(); err != nil {
 			t.Error(err)
 		}

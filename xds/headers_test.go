@@ -147,7 +147,7 @@ func TestCheckSetsToken(t *testing.T) {
 // describe names the route that the check was told of.
 func describe(r *authv3.CheckRequest) string {
 	fields := r.GetAttributes().GetRouteMetadataContext().GetFilterMetadata()["isogate"].GetFields()
-	for _, key := range []string{"product", "door", "none"} {
+	for _, key := range []string{"product", "door", "oauth", "none"} {
 		if v, ok := fields[key]; ok {
 			return fmt.Sprintf("%s %s", key, v.GetStringValue())
 		}

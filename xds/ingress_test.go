@@ -25,7 +25,7 @@ import (
 	"isogate/xds/push"
 )
 
-// ingressWorld is a real ingress Envoy between a client, a check, a door and two products.
+// ingressWorld is a real ingress Envoy between a client, a check, a door, an OAuth server and two products.
 type ingressWorld struct {
 	config *Config
 	ca     *authority
@@ -33,7 +33,12 @@ type ingressWorld struct {
 	push   *push.Server
 	log    *lines
 	envoy  *run.Envoy
-	hits   atomic.Int32 // requests that reached a product
+	echo
+}
+
+// echo is a product or a service.
+type echo struct {
+	hits atomic.Int32 // requests that reached it
 }
 
 const domain = "acme.example"
@@ -51,6 +56,7 @@ func newIngressWorld(t *testing.T) *ingressWorld {
 		Frame: topology.Frame{Cloud: &topology.Cloud{
 			ID: "0123456789abcdef", Domain: domain, Products: products, Sockets: daemon.Path(dir),
 			Listeners: topology.CloudListeners{Ingress: freeAddress(t)},
+			Clients:   []topology.Client{{ID: "platform"}},
 		}},
 		XDS: Section{Admin: "127.0.0.1:1", Certificates: []KeyPair{w.ca.issue(t, dir, "wild", 10, "*."+domain)}},
 	}
@@ -62,12 +68,17 @@ func newIngressWorld(t *testing.T) *ingressWorld {
 		rw.Header().Add("Set-Cookie", "__Host-isogate_session=door; Secure; Path=/")
 		fmt.Fprintf(rw, "door %s", r.URL.Path)
 	})))
+	oauth, err := daemon.ListenUnix(w.config.Cloud.OAuthSocket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBackground(t, daemon.HTTP("oauth", oauth, http.HandlerFunc(w.oauth)))
 	resources, _, err := build(w.config, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.push, w.log = controlPlane(t, topology.Ingress, w.config.socket(), resources)
-	w.envoy = envoy(t, topology.Ingress, "ingress-1", w.config.socket())
+	w.push, w.log = controlPlane(t, topology.Ingress, w.config.socket(topology.Ingress), resources[topology.Ingress])
+	w.envoy = envoy(t, topology.Ingress, "ingress-1", w.config.socket(topology.Ingress))
 	return w
 }
 
@@ -79,7 +90,7 @@ type seen struct {
 }
 
 // product echoes a request, sets the cookies that the request's header "cookies" lists, or fails as the path asks.
-func (w *ingressWorld) product(rw http.ResponseWriter, r *http.Request) {
+func (w *echo) product(rw http.ResponseWriter, r *http.Request) {
 	w.hits.Add(1)
 	if r.Header.Get("Upgrade") == "websocket" {
 		upgrade(rw)
@@ -96,6 +107,12 @@ func (w *ingressWorld) product(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("X-Harmless", "1")
 	body, _ := io.Copy(io.Discard, r.Body)
 	_ = json.NewEncoder(rw).Encode(seen{r.Method, r.RequestURI, r.Host, r.Header, body})
+}
+
+// oauth is the OAuth server: it says what it got.
+func (w *ingressWorld) oauth(rw http.ResponseWriter, r *http.Request) {
+	body, _ := io.Copy(io.Discard, r.Body)
+	fmt.Fprintf(rw, "oauth %s %s %d %q", r.Method, r.RequestURI, body, r.Header.Values("X-User-Context-Token"))
 }
 
 func upgrade(w http.ResponseWriter) {

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
 	"isogate/xds/push"
 )
 
@@ -46,13 +49,13 @@ func dispatch(args []string) int {
 
 // start builds the first resources before anything is served: a certificate that does not work ends the start here.
 func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit, error) {
-	c := &control{
-		file: p.File, config: config, now: time.Now,
-		server: push.NewServer(config.role(), p.Log, push.NewMetrics(p.Admin.Metrics)),
-		expiry: newExpiry(p.Admin.Metrics),
+	c := &control{file: p.File, config: config, now: time.Now, servers: map[topology.Role]*push.Server{}, expiry: newExpiry(p.Admin.Metrics)}
+	metrics := push.NewMetrics(p.Admin.Metrics)
+	for _, role := range config.roles() {
+		c.servers[role] = push.NewServer(role, p.Log, metrics)
 	}
 	if config.XDS.Remote != nil {
-		c.remote = push.NewRemote(p.Log, c.server)
+		c.remote = push.NewRemote(p.Log, slices.Collect(maps.Values(c.servers))...)
 	}
 	watch := daemon.Watch(p.Log, p.Admin, // looks at the files before they are read, so that no change is missed
 		daemon.Reload{What: "config", Files: c.configFiles, Do: c.reloadConfig},
@@ -69,7 +72,7 @@ func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit,
 	if err != nil {
 		return nil, err
 	}
-	p.Admin.Note("envoys", c.server)
+	p.Admin.Note("envoys", c.servers)
 	p.Admin.Ready("resources", nil)
 	return append(append([]daemon.Unit{admin}, envoys...), watch), nil
 }
@@ -83,11 +86,14 @@ func (c *control) listen() ([]daemon.Unit, error) {
 			return nil, fmt.Errorf("xds: the remote listener: %w", err)
 		}
 	}
-	socket, err := daemon.ListenUnix(c.config.socket())
-	if err != nil {
-		return nil, err
+	var units []daemon.Unit
+	for _, role := range c.config.roles() {
+		socket, err := daemon.ListenUnix(c.config.socket(role))
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, c.servers[role].Unit(socket))
 	}
-	units := []daemon.Unit{c.server.Unit(socket)}
 	if remote != nil {
 		units = append(units, c.remote.Unit(remote))
 	}

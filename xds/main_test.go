@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
 )
 
 // TestMain lets the test binary be xds itself, for tests that look at exit statuses and signals.
@@ -88,14 +91,20 @@ func (s *site) ask(t *testing.T, path string) string {
 	return string(body)
 }
 
-// version is what the running xds serves.
+// version is what the running xds serves, of all its roles.
 func (s *site) version(t *testing.T) string {
 	t.Helper()
 	var status struct {
-		Notes struct{ Envoys struct{ Version string } }
+		Notes struct {
+			Envoys map[topology.Role]struct{ Version string }
+		}
 	}
 	_ = json.Unmarshal([]byte(s.ask(t, "/status")), &status)
-	return status.Notes.Envoys.Version
+	versions := ""
+	for _, role := range slices.Sorted(maps.Keys(status.Notes.Envoys)) {
+		versions += status.Notes.Envoys[role].Version
+	}
+	return versions
 }
 
 // start runs xds until the test ends, and demands that SIGTERM ends it well and soon, open streams or not.
@@ -239,7 +248,7 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := envoy(t, config.role(), "program", config.socket())
+	e := envoy(t, topology.Ingress, "program", config.socket(topology.Ingress))
 	connected := func() bool { return strings.Count(s.ask(t, "/status"), `"state": "accepted"`) == 4 }
 	eventually(t, "the status shows the Envoy", connected)
 	if strings.Contains(log.String(), "refused") {

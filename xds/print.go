@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func printStatic(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, printUsage); flags.PrintDefaults() }
 	file := flags.String("config", "", "the YAML `file` of the side (required)")
-	role := flags.String("role", "", "edge or ingress: the `role` that the file serves (required)")
+	role := flags.String("role", "", "edge, commercial or ingress: a `role` of the file's side (required)")
 	admin := flags.String("admin", "", "make Envoy's admin interface a unix `socket` at this path; none if absent")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -47,11 +48,11 @@ func printStatic(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
-	if topology.Role(*role) != config.role() {
-		fmt.Fprintf(stderr, "xds print: %s is of the side whose role is %s, not %q\n", *file, config.role(), *role)
+	if !slices.Contains(config.roles(), topology.Role(*role)) {
+		fmt.Fprintf(stderr, "xds print: %s is of the side whose role is %s, not %q\n", *file, config.rolesText(), *role)
 		return 2
 	}
-	text, err := static(config, *admin, time.Now())
+	text, err := static(config, topology.Role(*role), *admin, time.Now())
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -63,8 +64,8 @@ func printStatic(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// static is the configuration as YAML: the same bytes for the same file.
-func static(config *Config, admin string, now time.Time) ([]byte, error) {
+// static is a role's configuration as YAML: the same bytes for the same file.
+func static(config *Config, role topology.Role, admin string, now time.Time) ([]byte, error) {
 	resources, _, err := build(config, now)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func static(config *Config, admin string, now time.Time) ([]byte, error) {
 	for _, pair := range config.XDS.Certificates {
 		files = append(files, snapshot.KeyFiles{Certificate: string(pair.Certificate), Key: string(pair.Key)})
 	}
-	inlined, err := snapshot.Static(resources, files)
+	inlined, err := snapshot.Static(resources[role], files)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func static(config *Config, admin string, now time.Time) ([]byte, error) {
 			return nil, fmt.Errorf("xds: %w", err)
 		}
 	}
-	raw, err := bootstrap.Static(config.role(), admin, inlined)
+	raw, err := bootstrap.Static(role, admin, inlined)
 	if err != nil {
 		return nil, err
 	}

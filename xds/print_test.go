@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,18 +11,26 @@ import (
 	"time"
 
 	"isogate/envoy/run"
+	"isogate/envoy/topology"
 	"isogate/xds/doctor"
 )
 
 // The printed configuration is what Envoy takes, is the same each time, holds no key, and is clean.
 func TestPrint(t *testing.T) {
-	isolated := newSite(t)
-	commercial := newSite(t)
+	isolated, federated, commercial, whole := newSite(t), newSite(t), newSite(t), newSite(t)
+	whole.write(t, whole.commercial(t))
+	federated.write(t, strings.Replace(federated.isolated(), "  sockets:", `  clients: [{id: platform, name: Platform, jwks: p.jwks, redirect_uris: ["https://a.example/"]}]
+  sockets:`, 1))
 	commercial.write(t, `platform: {listeners: {edge: "127.0.0.1:1"}, sockets: run}
 clouds: [{id: 0123456789abcdef, domain: acme.example, ingress: "127.0.0.1:2"}]
 xds: {admin: "127.0.0.1:3"}
 `)
-	for role, s := range map[string]*site{"ingress": isolated, "edge": commercial} {
+	for _, c := range []struct {
+		role  string
+		site  *site
+		oauth bool
+	}{{"ingress", isolated, false}, {"ingress", federated, true}, {"edge", commercial, false}, {"edge", whole, false}, {"commercial", whole, false}} {
+		role, s := c.role, c.site
 		var out, again, fault bytes.Buffer
 		args := []string{"-config", s.file, "-role", role, "-admin", "a.sock"}
 		if status := printStatic(args, &out, &fault); status != 0 {
@@ -32,6 +41,9 @@ xds: {admin: "127.0.0.1:3"}
 		}
 		if text := out.String(); strings.Contains(text, "PRIVATE") || strings.Contains(text, "inline_bytes") || strings.Contains(text, "ads:") {
 			t.Errorf("%s: holds a key, or asks a control plane", role)
+		}
+		if strings.Contains(out.String(), "/oauth2/") != c.oauth {
+			t.Errorf("%s: leads to an OAuth server, or does not: %t expected", role, c.oauth)
 		}
 		file := filepath.Join(s.dir, role+".out.yaml")
 		write(t, file, out.Bytes())
@@ -46,7 +58,9 @@ xds: {admin: "127.0.0.1:3"}
 }
 
 func TestPrintFaults(t *testing.T) {
-	s := newSite(t)
+	s, whole, edge := newSite(t), newSite(t), newSite(t)
+	whole.write(t, whole.commercial(t))
+	edge.write(t, fmt.Sprintf(edgeAlone, edge.admin))
 	bad := filepath.Join(s.dir, "bad.yaml")
 	write(t, bad, []byte("cloud: {}\n"))
 	cases := []struct {
@@ -59,6 +73,8 @@ func TestPrintFaults(t *testing.T) {
 		{"nothing", nil, 2, "required"},
 		{"no role", []string{"-config", s.file}, 2, "required"},
 		{"another side's role", []string{"-config", s.file, "-role", "edge"}, 2, `whose role is ingress, not "edge"`},
+		{"the other side's role", []string{"-config", whole.file, "-role", "ingress"}, 2, `whose role is edge or commercial, not "ingress"`},
+		{"a role that the file does not serve", []string{"-config", edge.file, "-role", "commercial"}, 2, `whose role is edge, not "commercial"`},
 		{"an unknown flag", []string{"-x"}, 2, "not defined"},
 		{"more", []string{"-config", s.file, "-role", "ingress", "x"}, 2, "nothing else"},
 		{"faults", []string{"-config", bad, "-role", "ingress"}, 2, "bad.yaml:1"},
@@ -90,7 +106,7 @@ func TestPrintedEnvoy(t *testing.T) {
 	}
 	dir := shortDir(t)
 	admin := filepath.Join(dir, "a.sock")
-	text, err := static(w.config, admin, time.Now())
+	text, err := static(w.config, topology.Ingress, admin, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +121,9 @@ func TestPrintedEnvoy(t *testing.T) {
 	}
 	if response := w.get(t, host, "/.isogate/x"); read(t, response) != "door /.isogate/x" {
 		t.Errorf("the door: %d", response.StatusCode)
+	}
+	if response := w.get(t, "auth."+domain, "/oauth2/jwks"); read(t, response) != "oauth GET /oauth2/jwks 0 []" {
+		t.Errorf("the OAuth server: %d", response.StatusCode)
 	}
 	if response := w.raw(t, host, "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n"); response.StatusCode != 421 {
 		t.Errorf("another host: %d", response.StatusCode)

@@ -28,10 +28,11 @@ import (
 // set rebuilds the world's resources, with a change to them, and pushes them.
 func (w *ingressWorld) set(t *testing.T, change func(*snapshot.Resources)) snapshot.Resources {
 	t.Helper()
-	r, _, err := build(w.config, time.Now())
+	all, _, err := build(w.config, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := all[topology.Ingress]
 	if change != nil {
 		change(&r)
 	}

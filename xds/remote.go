@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
-	"regexp"
-	"strings"
+	"slices"
 	"time"
 
 	"isogate/envoy/daemon"
@@ -28,15 +26,7 @@ type Remote struct {
 	Roles       map[string]topology.Role `yaml:"roles"`   // by SPIFFE id: the one URI SAN of the Envoy's certificate, compared byte for byte
 }
 
-// spiffeID is what a SPIFFE id with a path may be made of (SPIFFE-ID section 2).
-var spiffeID = regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
-
-func isSPIFFE(id string) bool {
-	_, rest, _ := strings.Cut(id, "//")
-	return spiffeID.MatchString(id) && path.Clean(rest) == rest && len(id) <= 2048
-}
-
-func (r Remote) validate(f *daemon.Faults, served topology.Role) {
+func (r Remote) validate(f *daemon.Faults, served []topology.Role) {
 	if r.Listen == "" {
 		f.Add("listen", "is required: host:port")
 	}
@@ -55,11 +45,11 @@ func (r Remote) validate(f *daemon.Faults, served topology.Role) {
 		f.Add("roles", "needs at least one SPIFFE id and its role")
 	}
 	for id, role := range r.Roles {
-		if !isSPIFFE(id) {
-			f.Add("roles", "%q is no SPIFFE id with a path, such as spiffe://%s/envoy/%s", id, "acme.example", served)
+		if !topology.IsSPIFFE(id) {
+			f.Add("roles", "%q is no SPIFFE id with a path, such as spiffe://acme.example/envoy/%s", id, served[0])
 		}
-		if role != served {
-			f.Add("roles", "%q has the role %q, but this side's is %s", id, role, served)
+		if !slices.Contains(served, role) {
+			f.Add("roles", "%q has the role %q, but this side's are %v", id, role, served)
 		}
 	}
 }

@@ -157,7 +157,6 @@ func TestRemoteFaults(t *testing.T) {
 	f := newFarSite(t)
 	good := contentOf(t, daemon.Path(f.file))
 	change := func(old, with string) string { return strings.Replace(good, old, with, 1) }
-	long := "spiffe://" + strings.Repeat("x", 256) + "/a"
 	cases := []struct{ name, text, want string }{
 		{"no certificate", change("certificate: xds.crt", ""), "xds.remote.certificate: is required"},
 		{"no key", change("key: xds.key", ""), "xds.remote.key: is required"},
@@ -167,12 +166,6 @@ func TestRemoteFaults(t *testing.T) {
 		{"another side's role", change(": edge}", ": ingress}"), `has the role "ingress"`},
 		{"no role", change(": edge}", ": }"), `has the role ""`},
 		{"no id", change(edgeID, "edge"), "is no SPIFFE id"},
-		{"upper case", change(edgeID, "spiffe://ACME/x"), "is no SPIFFE id"},
-		{"no path", change(edgeID, "spiffe://acme.example"), "is no SPIFFE id"},
-		{"an end", change(edgeID, edgeID+"/"), "is no SPIFFE id"},
-		{"dots", change(edgeID, "spiffe://acme.example/a/../b"), "is no SPIFFE id"},
-		{"comma", change(edgeID, edgeID+",b"), "is no SPIFFE id"},
-		{"too long", change(edgeID, long), "is no SPIFFE id"},
 	}
 	for _, c := range cases {
 		f.site.write(t, c.text)

@@ -32,6 +32,18 @@ func TestRoutes(t *testing.T) {
 		{"auth", "/.isogate/signin", "door auth", 200, "door /.isogate/signin"},
 		{"auth", "/.well-known/uct/jwks.json", "door auth", 200, "door /.well-known/uct/jwks.json"},
 		{"auth", "/.well-known/uct/jwks.json/x", "none auth", 404, `{"type":"about:blank","title":"Not Found"`},
+		{"auth", "/oauth2/session", "door auth", 200, "door /oauth2/session"},
+		{"auth", "/oauth2/x/../session", "door auth", 200, "door /oauth2/session"},
+		{"auth", "/oauth2/session/x", "oauth auth", 200, "oauth GET /oauth2/session/x"},
+		{"auth", "/oauth2/sessions", "oauth auth", 200, "oauth GET /oauth2/sessions"},
+		{"auth", "/oauth2/authorize?client_id=a&b=c%20d", "oauth auth", 200, "oauth GET /oauth2/authorize?client_id=a&b=c%20d 0"},
+		{"auth", "/.well-known/openid-configuration", "oauth auth", 200, "oauth GET /.well-known/openid-configuration"},
+		{"auth", "/.well-known/oauth-authorization-server", "oauth auth", 200, "oauth GET /.well-known/oauth-authorization-server"},
+		{"auth", "/.well-known/oauth-authorization-server/x", "none auth", 404, `{"type":"about:blank"`},
+		{"auth", "/oauth2", "none auth", 404, `{"type":"about:blank"`},
+		{"auth", "/OAuth2/token", "none auth", 404, `{"type":"about:blank"`},
+		{"issues", "/oauth2/token", "product issues", 200, `{"Method":"GET","Path":"/oauth2/token"`},
+		{"other", "/oauth2/token", "nothing", 421, `{"type":"about:blank"`},
 		{"auth", "/", "none auth", 404, `{"type":"about:blank","title":"Not Found"`},
 		{"other", "/", "nothing", 421, `{"type":"about:blank","title":"Misdirected Request"`},
 		{"other", "/.isogate/enter", "nothing", 421, `{"type":"about:blank"`},
@@ -105,6 +117,7 @@ func TestUpgrades(t *testing.T) {
 	}
 	for _, c := range []struct{ host, path, protocol string }{
 		{"wiki", "/", "websocket"}, {"issues", "/", "other"}, {"issues", "/.isogate/x", "websocket"}, {"auth", "/", "websocket"}, {"auth", "/.isogate/x", "websocket"},
+		{"auth", "/oauth2/authorize", "websocket"},
 	} {
 		if response := ask(c.host, c.path, c.protocol); response.StatusCode != 403 {
 			t.Errorf("%v: got %d, want 403", c, response.StatusCode)
@@ -134,11 +147,37 @@ func TestUpgrades(t *testing.T) {
 	}
 }
 
-// The request log tells route, product and reason, and nothing personal.
+// What an OAuth client sends passes once and whole, but for a User Context Token: that one is the check's alone to give.
+func TestOAuthServer(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	host := "auth." + domain
+	form := strings.Repeat("x", 64<<10)
+	post := func(path string) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nX-User-Context-Token: forged\r\nContent-Length: %d\r\n\r\n%s", path, host, len(form), form)
+	}
+	if got, want := read(t, w.raw(t, host, post("/oauth2/token"))), "oauth POST /oauth2/token 65536 []"; got != want {
+		t.Errorf("the OAuth server said %q, want %q", got, want)
+	}
+	w.check.tell(allowWith("x-user-context-token", "minted"))
+	got, want := read(t, w.get(t, host, "/oauth2/authorize?a=b", "X-User-Context-Token: forged")), `oauth GET /oauth2/authorize?a=b 0 ["minted"]`
+	if got != want {
+		t.Errorf("the OAuth server said %q, want %q", got, want)
+	}
+	w.check.tell(deny(403, "no"))
+	for _, path := range []string{"/oauth2/token", "/oauth2/session", "/oauth2/authorize", "/.well-known/openid-configuration"} {
+		if response := w.get(t, host, path); response.StatusCode != 403 || read(t, response) != "no" {
+			t.Errorf("%s passes the check: %d", path, response.StatusCode)
+		}
+	}
+}
+
+// The request log tells route, product and reason, and nothing personal: the query of an authorization request, too, stays out of it.
 func TestRequestLog(t *testing.T) {
 	w := newIngressWorld(t)
 	w.startCheck(t)
 	read(t, w.get(t, "issues."+domain, "/personal?q=secret", "User-Agent: somebody"))
+	read(t, w.get(t, "auth."+domain, "/oauth2/authorize?request_uri=secret&login_hint=personal", "User-Agent: somebody"))
 	if err := w.envoy.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -146,21 +185,27 @@ func TestRequestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry := ""
+	var entries []string
 	for line := range strings.Lines(string(raw)) {
 		if strings.Contains(line, `"route"`) {
-			entry = line
+			entries = append(entries, line)
 		}
 	}
-	t.Log(entry)
-	for _, want := range []string{`"route":"issues"`, `"product":"issues"`, `"code":200`, `"method":"GET"`, `"details":"via_upstream"`} {
-		if !strings.Contains(entry, want) {
-			t.Errorf("the log lacks %s: %s", want, entry)
-		}
+	if len(entries) != 2 {
+		t.Fatalf("%d entries, want 2: %s", len(entries), entries)
 	}
-	for _, personal := range []string{"personal", "secret", "somebody", "203.0.113.7", domain} {
-		if strings.Contains(entry, personal) {
-			t.Errorf("the log holds %q: %s", personal, entry)
+	wanted := [][]string{{`"route":"issues"`, `"product":"issues"`}, {`"route":"auth.oauth"`, `"product":null`}}
+	for i, entry := range entries {
+		t.Log(entry)
+		for _, want := range append(wanted[i], `"code":200`, `"method":"GET"`, `"details":"via_upstream"`) {
+			if !strings.Contains(entry, want) {
+				t.Errorf("the log lacks %s: %s", want, entry)
+			}
+		}
+		for _, personal := range []string{"personal", "secret", "somebody", "203.0.113.7", domain} {
+			if strings.Contains(entry, personal) {
+				t.Errorf("the log holds %q: %s", personal, entry)
+			}
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-var roles = []topology.Role{topology.Edge, topology.Ingress}
+var roles = []topology.Role{topology.Edge, topology.Ingress, topology.Commercial}
 
 func options(role topology.Role) Options {
 	return Options{

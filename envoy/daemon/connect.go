@@ -53,6 +53,24 @@ func (c Connect) Client(roots *x509.CertPool) *http.Client {
 	}
 }
 
+// UnixClient is an HTTP client for another daemon of ours: whatever host an address names, it dials the one unix socket, when it is asked and
+// not before, so that either daemon may start first. No proxy, no redirects, ten seconds a call.
+func UnixClient(socket string) *http.Client {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	return &http.Client{
+		Timeout: 10 * time.Second,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", socket)
+			},
+			MaxIdleConnsPerHost:   16,
+			IdleConnTimeout:       60 * time.Second, // less than our listeners keep one
+			ResponseHeaderTimeout: 8 * time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 // Roots are the certificates to trust: those of the system, and those of a PEM file where one is given.
 func Roots(file Path) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()

@@ -17,7 +17,8 @@ type Cloud struct {
 	Domain         string         `yaml:"domain"`          // every guarded host stands below it
 	Port           int            `yaml:"port"`            // that people's browsers use, at the edge; 443 if absent
 	Products       []Product      `yaml:"products"`        // what stands behind the ingress
-	ManagedDomains []string       `yaml:"managed_domains"` // e-mail domains verified as the organisation's; sub-domains are not implied
+	ManagedDomains []Managed      `yaml:"managed_domains"` // e-mail domains of the organisation: only their people may use commercial services
+	Clients        []Client       `yaml:"clients"`         // who may recognise people through the OAuth server; without one it has no routes
 	Listeners      CloudListeners `yaml:"listeners"`
 	Sockets        daemon.Path    `yaml:"sockets"` // folder of the unix sockets between our daemons and Envoy, owner only
 }
@@ -47,11 +48,13 @@ var PersonalClaims = []string{"email", "name", "groups"}
 func (c Cloud) AuthHost() string { return "auth." + c.Domain }
 
 // URL is the external address of a host, as people's browsers see it: never taken from a request.
-func (c Cloud) URL(host string) string {
-	if c.Port == 443 || c.Port == 0 {
+func (c Cloud) URL(host string) string { return urlOf(host, c.Port) }
+
+func urlOf(host string, port int) string {
+	if port == 443 || port == 0 {
 		return "https://" + host
 	}
-	return "https://" + net.JoinHostPort(host, strconv.Itoa(c.Port))
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 // Hosts are all guarded hosts, the auth host first.
@@ -86,9 +89,13 @@ func (p Product) Title() string {
 }
 
 // CheckSocket is where a check profile listens for Envoy.
-func (c Cloud) CheckSocket(profile string) string {
-	return filepath.Join(string(c.Sockets), "check-"+profile+".sock")
-}
+func (c Cloud) CheckSocket(profile string) string { return checkSocket(c.Sockets, profile) }
+
+// OAuthSocket is where oidcprovider serves the OAuth server, behind the ingress, and its keys to extauthz.
+func (c Cloud) OAuthSocket() string { return filepath.Join(string(c.Sockets), "oauth.sock") }
+
+// SessionSocket is where extauthz opens and ends grants for oidcprovider.
+func (c Cloud) SessionSocket() string { return filepath.Join(string(c.Sockets), "session.sock") }
 
 // DoorSocket is where extauthz serves its own pages and endpoints, behind the ingress.
 func (c Cloud) DoorSocket() string { return filepath.Join(string(c.Sockets), "door.sock") }
@@ -112,12 +119,9 @@ func (c Cloud) validate(f *daemon.Faults) {
 	if c.Sockets == "" {
 		f.Add("sockets", "is required: a folder for unix sockets")
 	}
-	for i, d := range c.ManagedDomains {
-		if !IsHostName(d) {
-			f.Add(fmt.Sprintf("managed_domains[%d]", i), "must be a lower-case e-mail domain, such as acme.example")
-		}
-	}
+	c.validateManaged(f)
 	c.validateProducts(f)
+	c.validateClients(f)
 }
 
 func (c Cloud) validateProducts(f *daemon.Faults) {
@@ -162,6 +166,9 @@ func (p Product) validate(f *daemon.Faults) {
 	}
 	if p.ID == "auth" {
 		f.Add("id", "auth is the auth host's own name: choose another")
+	}
+	if p.ID == OAuthAudience {
+		f.Add("id", "%s is the OAuth server's own name: choose another", OAuthAudience)
 	}
 	validateTarget(f, "upstream", "of the product", p.Upstream)
 	for i, claim := range p.Claims {

@@ -30,7 +30,7 @@ func (f Frame) Validate(faults *daemon.Faults) {
 	case f.Cloud != nil:
 		f.Cloud.validate(faults.In("cloud"))
 	default:
-		f.Platform.validate(faults.In("platform"))
+		f.Platform.validate(faults.In("platform"), f.Clouds)
 		validateDirectory(f.Clouds, faults)
 	}
 }

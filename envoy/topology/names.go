@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,14 +12,16 @@ type Role string
 
 // The roles that exist so far.
 const (
-	Edge    Role = "edge"    // sees names and bytes, holds no key
-	Ingress Role = "ingress" // browser → product
+	Edge       Role = "edge"       // sees names and bytes, holds no key
+	Ingress    Role = "ingress"    // browser → product
+	Commercial Role = "commercial" // browser → service
 )
 
 var (
 	name   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	opaque = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{15,63}$`)
 	label  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	spiffe = regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
 )
 
 // IsName accepts what products and providers may be called.
@@ -52,4 +55,10 @@ func isOrigin(s string) bool {
 	host, port, given := strings.Cut(rest, ":")
 	n, err := strconv.ParseUint(port, 10, 16)
 	return https && IsHostName(host) && (!given || err == nil && n > 0 && n != 443 && port == strconv.FormatUint(n, 10))
+}
+
+// IsSPIFFE accepts a SPIFFE id with a path of whole segments (https://spiffe.io/docs/latest/spiffe-specs/spiffe-id/, section 2).
+func IsSPIFFE(id string) bool {
+	_, segments, _ := strings.Cut(strings.TrimPrefix(id, "spiffe://"), "/")
+	return spiffe.MatchString(id) && path.Clean("/"+segments) == "/"+segments && len(id) <= 2048
 }

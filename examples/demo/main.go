@@ -22,13 +22,14 @@ func main() { os.Exit(run()) }
 func run() int {
 	port := flag.Int("port", 8443, "the `port` of the edge, which browsers reach")
 	idpPort := flag.Int("idp-port", 9443, "the `port` of the identity provider")
+	clients := flag.String("clients", "", "a YAML `file` with more OAuth clients: a list of entries as under cloud.clients")
 	once := flag.Bool("once", false, "end after the tour")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	began := time.Now()
-	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Progress: os.Stderr})
+	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Clients: *clients, Progress: os.Stderr})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -62,8 +63,10 @@ The world stays up until Ctrl-C.
 			factor = "one-time codes from the secret " + u.TOTP
 		case !u.EmailVerified:
 			factor = "refused: the provider has not verified the address"
+		case strings.HasSuffix(u.Email, "@partner.example"):
+			factor = "no second factor; products only: partner.example is no managed domain"
 		case !strings.HasSuffix(u.Email, "@acme.example"):
-			factor = "refused: the address is not of the provider's domain"
+			factor = "refused: the provider is not believed for the address"
 		}
 		fmt.Fprintf(out, "             %-6s password %-19s %s\n", u.Username, u.Password, factor)
 	}
@@ -71,10 +74,12 @@ The world stays up until Ctrl-C.
   Trust      %s
              (a certificate authority for names below .localhost only; curl takes it with --cacert, Firefox and
              Chromium under Settings, Privacy and security, Certificates, Authorities)
+  Recognise  %s is the OAuth server's issuer; the client
+             %q and its private key are in world.json
   Edit       %s
              %s
              what you save is picked up at once
   Look at    %s
              %s
-`, w.CA.File, filepath.Join(w.Policies(), "ingress.rego"), w.File(), filepath.Join(w.Dir, "log"), w.Manifest())
+`, w.CA.File, w.URL("auth", ""), world.Client, filepath.Join(w.Policies(), "ingress.rego"), w.File(), filepath.Join(w.Dir, "log"), w.Manifest())
 }

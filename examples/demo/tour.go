@@ -22,6 +22,10 @@ type walk struct {
 	*world.World
 	person *world.Browser // signs in once, and stays
 	landed world.Answer   // where the sign-in brought them
+
+	party    *world.RelyingParty // the commercial platform
+	visit    world.Visit         // that it began
+	callback string              // where the person was led back to
 }
 
 // steps are the tour, in order. Each observes from outside, and says what it saw or what is wrong.
@@ -34,8 +38,11 @@ var steps = []struct {
 	{"I3", (*walk).providerAsksTwoFactors},
 	{"I4", (*walk).tokenVerifies},
 	{"I5", (*walk).oneSignInForEveryProduct},
+	{"F6", (*walk).personConfirmsInside},
+	{"F7", (*walk).codeBecomesMinimalToken},
 	{"A1", (*walk).ownProductIsOpen},
 	{"A4", (*walk).anonymousIsDenied},
+	{"K3", (*walk).unmanagedDomainGetsNoCode},
 }
 
 // tour walks all steps and returns how many failed.

@@ -39,12 +39,13 @@ func (p *Provider) serveLogin(w http.ResponseWriter, r *http.Request) {
 
 func (p *Provider) openLogin(w http.ResponseWriter, r *http.Request, req authRequest) {
 	session, ok := p.session(r)
+	person, known := p.people.get(session.username)
 	switch {
 	case req.Done():
 		p.backToLibrary(w, r, req.id)
 	case req.passed != "": // somebody is half-way in, perhaps another person than the one whose session lives
 		showCode(w, req, "")
-	case ok && req.accepts(session, p.now()):
+	case ok && known && req.accepts(session, person, p.now()):
 		p.finish(w, r, req, session)
 	case req.silent:
 		p.refuse(w, r, req, oidc.ErrLoginRequired())

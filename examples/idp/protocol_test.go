@@ -210,6 +210,9 @@ func TestMutate(t *testing.T) {
 	}{
 		{"e-mail", func(c map[string]any) { c["email"] = "ceo@corp.example" }, "", "email", "ceo@corp.example"},
 		{"not verified", func(c map[string]any) { c["email_verified"] = false }, "", "email_verified", false},
+		{"signed in long ago", func(c map[string]any) { c["auth_time"] = 86400 }, "", "auth_time", 86400.0},
+		{"no time of sign-in", func(c map[string]any) { delete(c, "auth_time") }, "", "auth_time", nil},
+		{"weaker sign-in", func(c map[string]any) { c["acr"] = ACRPassword }, "", "acr", ACRPassword},
 		{"nonce", func(c map[string]any) { c["nonce"] = "other" }, "", "nonce", "other"},
 		{"no sub", func(c map[string]any) { delete(c, "sub") }, "", "sub", nil},
 		{"audience", func(c map[string]any) { c["aud"] = "other" }, "expected audience", "", nil},

@@ -45,6 +45,7 @@ type authRequest struct {
 	fresh                                          bool   // a session does not do: prompt=login, max_age=0
 	maxAge                                         time.Duration
 	limitAge                                       bool
+	acrs                                           []string // acr_values
 
 	tries  int
 	passed string // user name whose password was right and whose code is awaited
@@ -55,7 +56,7 @@ func newAuthRequest(r *oidc.AuthRequest, wantSubject string) authRequest {
 	req := authRequest{
 		id: rand.Text(), secret: rand.Text(),
 		clientID: r.ClientID, redirectURI: r.RedirectURI, state: r.State, nonce: r.Nonce, challenge: r.CodeChallenge,
-		scopes: r.Scopes, loginHint: r.LoginHint, wantSubject: wantSubject,
+		scopes: r.Scopes, loginHint: r.LoginHint, wantSubject: wantSubject, acrs: r.ACRValues,
 		silent: slices.Contains(r.Prompt, oidc.PromptNone),
 		fresh:  slices.Contains(r.Prompt, oidc.PromptLogin) || slices.Contains(r.Prompt, oidc.PromptSelectAccount),
 	}
@@ -67,10 +68,14 @@ func newAuthRequest(r *oidc.AuthRequest, wantSubject string) authRequest {
 	return req
 }
 
-// accepts says whether a session from an earlier sign-in answers the request without asking the person again.
-func (r authRequest) accepts(s signIn, now time.Time) bool {
+// accepts says whether a session from an earlier sign-in answers the request without asking the person again. The values of acr_values are
+// wishes (OpenID Connect Core 3.1.2.1): a session that meets none of them does not do where the person has a second factor by now, and does
+// where nothing better can be had.
+func (r authRequest) accepts(s signIn, u User, now time.Time) bool {
 	switch {
 	case r.fresh, r.limitAge && now.Sub(s.at) > r.maxAge:
+		return false
+	case u.TOTP != "" && !s.mfa && slices.Contains(r.acrs, ACRMFA) && !slices.Contains(r.acrs, ACRPassword):
 		return false
 	}
 	return r.allows(s.username)

@@ -23,6 +23,9 @@ func TestSecondSignIn(t *testing.T) {
 		{"max_age passed, prompt=none", []string{"max_age", "30", "prompt", "none"}, time.Minute, "login_required"},
 		{"max_age=0", []string{"max_age", "0"}, 0, "page"},
 		{"max_age beyond any clock", []string{"max_age", "18446744073709551615"}, time.Minute, "code"},
+		{"max_age=0, prompt=none", []string{"max_age", "0", "prompt", "none"}, 0, "login_required"},
+		{"acr that the session has", []string{"acr_values", ACRMFA}, time.Minute, "code"},
+		{"acr that nobody has", []string{"acr_values", "urn:example:retina"}, time.Minute, "code"},
 		{"prompt=none login", []string{"prompt", "none login"}, time.Minute, "invalid_request"},
 		{"session over", nil, sessionLife, "page"},
 		{"session over, prompt=none", []string{"prompt", "none"}, sessionLife, "login_required"},
@@ -46,6 +49,36 @@ func TestSecondSignIn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who got a second factor after the sign-in is asked for it once a client wants it.
+func TestSecondFactorThatCameLater(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	_, _, first := w.redeem(w.signIn(b, bob))
+	want := func(acr string, params ...string) {
+		t.Helper()
+		p := b.open(w.start(params...))
+		w.wantCode(p)
+		if _, _, got := w.redeem(p); got["acr"] != acr || got["auth_time"] != first["auth_time"] {
+			t.Errorf("%v: acr %v, auth_time %v; the sign-in was %v", params, got["acr"], got["auth_time"], first)
+		}
+	}
+	want(ACRPassword, "acr_values", ACRMFA) // nothing better can be had
+	strong := bob
+	strong.TOTP = totpSecret
+	if err := w.p.SetUser(strong); err != nil {
+		t.Fatal(err)
+	}
+	want(ACRPassword)
+	want(ACRPassword, "acr_values", ACRMFA+" "+ACRPassword)
+	if got := outcome(b.open(w.start("acr_values", ACRMFA, "prompt", "none"))); got != "login_required" {
+		t.Errorf("prompt=none: %q", got)
+	}
+	w.advance(time.Minute)
+	if _, _, got := w.redeem(w.signIn(b, strong, "acr_values", ACRMFA)); got["acr"] != ACRMFA || got["auth_time"].(float64) < first["auth_time"].(float64)+59 {
+		t.Errorf("with the second factor: acr %v, auth_time %v", got["acr"], got["auth_time"])
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 type Browser struct {
 	client *http.Client
 	jar    http.CookieJar
+	knows  daemon.Connect // the names that are there
 }
 
 // Answer is what came back.
@@ -46,9 +47,10 @@ func (w *World) Browser() *Browser {
 	if err != nil {
 		panic(err) // it cannot fail without options
 	}
-	client := daemon.Connect(w.Connect()).Client(w.CA.Pool())
+	knows := daemon.Connect(w.Connect())
+	client := knows.Client(w.CA.Pool())
 	client.Jar, client.Timeout = jar, 15*time.Second
-	return &Browser{client: client, jar: jar}
+	return &Browser{client: client, jar: jar, knows: knows}
 }
 
 // Kinds of requests, as fetch metadata tells them.
@@ -104,18 +106,22 @@ func (b *Browser) Open(address string) (Answer, error) {
 	return b.Follow(a)
 }
 
-// Follow goes on from an answer while it redirects, by its status or by a page that refreshes at once.
+// Follow goes on from an answer while it redirects, by its status or by a page that refreshes at once. It ends at the answer that leads out
+// of the world.
 func (b *Browser) Follow(a Answer) (Answer, error) {
 	via := append([]string(nil), a.Via...)
-	for target := a.leads(); target != ""; target = a.leads() {
-		if len(via) == maxHops {
-			return a, fmt.Errorf("world: more than %d redirects, the last to %s", maxHops, target)
-		}
-		via = append(via, a.URL.String())
+	for target := a.Leads(); target != ""; target = a.Leads() {
 		next, err := a.URL.Parse(target)
 		if err != nil {
 			return a, err
 		}
+		if _, there := b.knows[next.Host]; !there {
+			break
+		}
+		if len(via) == maxHops {
+			return a, fmt.Errorf("world: more than %d redirects, the last to %s", maxHops, target)
+		}
+		via = append(via, a.URL.String())
 		if a, err = b.Step(next.String()); err != nil {
 			return a, err
 		}
@@ -126,8 +132,8 @@ func (b *Browser) Follow(a Answer) (Answer, error) {
 
 var refresh = regexp.MustCompile(`<meta http-equiv="refresh" content="0;url=([^"]*)">`)
 
-// leads is where an answer leads by itself, "" if nowhere.
-func (a Answer) leads() string {
+// Leads is where an answer leads by itself, "" if nowhere.
+func (a Answer) Leads() string {
 	if a.Status >= 300 && a.Status < 400 {
 		return a.Header.Get("Location")
 	}

@@ -26,7 +26,7 @@ func (w *World) build(ctx context.Context) error {
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./extauthz", "./xds")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./extauthz", "./xds", "./oidcprovider")...)
 	cmd.Dir = w.Root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
@@ -48,6 +48,8 @@ func (w *World) daemon(name string) (binary, config string, admin int) {
 		return "xds", w.File(), w.ports.xds
 	case "xds-commercial":
 		return "xds", w.commercial(), w.ports.commercial
+	case "oidcprovider":
+		return "oidcprovider", w.File(), w.ports.oauth
 	default:
 		return "extauthz", w.File(), w.ports.extauth
 	}

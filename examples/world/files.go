@@ -20,6 +20,7 @@ func demoUsers() []idp.User {
 		{Username: "bob", Password: "battery-staple", Email: "bob@acme.example", EmailVerified: true, Name: "Bob Birch", Groups: []string{"staff"}},
 		{Username: "carol", Password: "carol-of-the-bells", Email: "carol@elsewhere.example", EmailVerified: true, Name: "Carol Cole", Groups: []string{"guests"}},
 		{Username: "dave", Password: "dave-unverified", Email: "dave@acme.example", Name: "Dave Dunn"},
+		{Username: "erin", Password: "erin-of-partner", Email: "erin@partner.example", EmailVerified: true, Name: "Erin Eld", Groups: []string{"partners"}},
 	}
 }
 
@@ -38,8 +39,17 @@ const isolatedFile = `cloud:
       name: Wiki
       upstream: 127.0.0.1:{{.Wiki}}
       claims: [name]
-  managed_domains: [acme.example]
-  listeners:
+  managed_domains:
+    - name: acme.example
+      state: verified
+  clients:
+    - id: {{.Client}}
+      name: Commercial Platform
+      jwks: {{.ClientKeys}}
+      redirect_uris: [{{.Callback}}]
+      sector: {{.CommercialHost}}
+      callers: [spiffe://commercial.example/support]
+{{.MoreClients}}  listeners:
     ingress: 127.0.0.1:{{.Ingress}}
   sockets: {{.Sockets}}
 
@@ -57,7 +67,7 @@ extauthz:
       issuer: https://{{.IDPHost}}
       client_id: isogate
       client_secret: secrets/client_secret
-      domains: [acme.example]
+      domains: [acme.example, partner.example]
   session:
 {{- range $key, $value := .Session}}
     {{$key}}: {{$value}}
@@ -65,6 +75,15 @@ extauthz:
   ca: ca/ca.pem
   connect:
     "{{.IDPHost}}": 127.0.0.1:{{.IDP}}
+
+oidcprovider:
+  admin: 127.0.0.1:{{.OAuth}}
+  store: codes.db
+  keys:
+    signing: secrets/oauth
+    sealing: secrets/oauth-sealing
+    pairwise: secrets/pairwise
+  ca: ca/ca.pem
 
 xds:
   admin: 127.0.0.1:{{.XDS}}
@@ -99,7 +118,7 @@ func (w *World) writeFiles(context.Context) (err error) {
 	if err := w.CA.Issue(secrets, "idp", idpName); err != nil {
 		return err
 	}
-	for _, name := range []string{"client_secret", "user_id"} {
+	for _, name := range []string{"client_secret", "user_id", "pairwise"} {
 		if err := replaceFile(filepath.Join(secrets, name), []byte(randomHex(32))); err != nil {
 			return err
 		}
@@ -107,14 +126,22 @@ func (w *World) writeFiles(context.Context) (err error) {
 	if err := w.copyPolicies(); err != nil {
 		return err
 	}
+	if err := w.makeClient(); err != nil {
+		return err
+	}
+	more, err := w.moreClients()
+	if err != nil {
+		return err
+	}
 	session := w.Session
 	if session == nil {
-		session = map[string]string{"idle": "30m", "absolute": "12h"}
+		session = map[string]string{"idle": "30m", "absolute": "12h", "federated": "24h"}
 	}
 	values := map[string]any{
 		"CloudID": "acme-" + randomHex(10), "Domain": Domain, "Sockets": w.sockets, "Session": session, "IDPHost": w.idpHost(),
 		"Edge": w.ports.edge, "Ingress": w.ports.ingress, "IDP": w.ports.idp, "Issues": w.ports.issues, "Wiki": w.ports.wiki,
-		"ExtAuthz": w.ports.extauth, "XDS": w.ports.xds, "Commercial": w.ports.commercial,
+		"ExtAuthz": w.ports.extauth, "XDS": w.ports.xds, "Commercial": w.ports.commercial, "OAuth": w.ports.oauth,
+		"Client": Client, "ClientKeys": filepath.Join("secrets", "clients", Client+".jwks"), "Callback": w.callback(), "CommercialHost": commercialHost, "MoreClients": more,
 	}
 	if err := fill(w.File(), isolatedFile, values); err != nil {
 		return err

@@ -96,6 +96,10 @@ func (w *witness) judge(r *http.Request, response *http.Response) {
 	if slices.Contains(secretive, r.URL.Path) && (header.Get("Referrer-Policy") != "no-referrer" || header.Get("Cache-Control") != "no-store") {
 		w.t.Errorf("%s: referrer policy %q, caching %q", at, header.Get("Referrer-Policy"), header.Get("Cache-Control"))
 	}
+	if r.URL.Path == "/oauth2/authorize" && response.StatusCode != 503 && // its pages have forms, whose Origin would be null without a referrer
+		(!slices.Contains([]string{"no-referrer", "same-origin"}, header.Get("Referrer-Policy")) || header.Get("Cache-Control") != "no-store") {
+		w.t.Errorf("%s: referrer policy %q, caching %q", at, header.Get("Referrer-Policy"), header.Get("Cache-Control"))
+	}
 	if response.StatusCode < 300 || response.StatusCode > 399 {
 		return
 	}
@@ -112,8 +116,13 @@ func (w *witness) judge(r *http.Request, response *http.Response) {
 	}
 }
 
-// hosts are the only ones that a person may be sent to.
+// hosts are the only ones that a person may be sent to: the world's, and those of the OAuth clients.
 func hosts() (out []string) {
+	for _, address := range []string{shared.callback(), portalCallback} {
+		if u, err := url.Parse(address); err == nil {
+			out = append(out, u.Host)
+		}
+	}
 	for _, host := range shared.hosts() {
 		out = append(out, host)
 	}

@@ -47,8 +47,11 @@ func edit(t *testing.T, file, old, fresh string) {
 	}
 	t.Cleanup(func() {
 		readers := []int{shared.ports.extauth}
-		if file == shared.File() {
-			readers = append(readers, shared.ports.xds)
+		switch {
+		case file == shared.File():
+			readers = append(readers, shared.ports.xds, shared.ports.oauth)
+		case strings.HasSuffix(file, ".jwks"):
+			readers = []int{shared.ports.oauth}
 		}
 		before := map[int]string{}
 		for _, admin := range readers {

@@ -6,12 +6,14 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"isogate/envoy/daemon"
 	"isogate/envoy/run"
+	"isogate/extauthz/keys"
 )
 
 // shared is the world in which the end-to-end tests run, one after the other: a test that breaks something mends it before it ends.
@@ -23,7 +25,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared, err = Start(context.Background(), Options{Dir: dir, Progress: os.Stderr})
+	clients, err := portalEntry()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	shared, err = Start(context.Background(), Options{Dir: dir, Progress: os.Stderr, Clients: clients})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -31,11 +38,38 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	shared.Close()
 	if code == 0 {
+		_ = os.RemoveAll(filepath.Dir(clients))
 		_ = os.RemoveAll(dir) // after a failure the logs stay, to be read
 	} else {
 		fmt.Fprintln(os.Stderr, "the logs are in", dir)
 	}
 	os.Exit(code)
+}
+
+// A second client of another sector, as a person would add one with a file of their own.
+const (
+	portal         = "portal"
+	portalCallback = "https://portal.example/back?from=isogate"
+)
+
+// portalKeys is the folder with the second client's key.
+func portalKeys() string { return filepath.Join(filepath.Dir(shared.Clients), portal) }
+
+// portalEntry makes the file and the keys that it names.
+func portalEntry() (file string, err error) {
+	dir, err := os.MkdirTemp("", "clients")
+	if err != nil {
+		return "", err
+	}
+	signers, err := keys.OpenSigners(filepath.Join(dir, portal), time.Now)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "portal.jwks"), signers.JWKS(), 0o600); err != nil {
+		return "", err
+	}
+	entry := fmt.Sprintf("- id: %s\n  name: Partner Portal\n  jwks: portal.jwks\n  redirect_uris: [%q]\n", portal, portalCallback)
+	return filepath.Join(dir, "clients.yaml"), os.WriteFile(filepath.Join(dir, "clients.yaml"), []byte(entry), 0o600)
 }
 
 // must unwraps an answer that a test cannot do without.
@@ -99,6 +133,6 @@ func (w *World) browserFor(name string) *Browser {
 	connect[net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge))] = w.Edge()
 	client := connect.Client(w.CA.Pool())
 	client.Jar = b.jar
-	b.client = client
+	b.client, b.knows = client, connect
 	return b
 }

@@ -25,6 +25,7 @@ type manifest struct {
 	Config    map[string]string     `json:"config"`
 	Envoys    map[string]manifestEV `json:"envoys"`
 	Daemons   map[string]manifestD  `json:"daemons"`
+	Clients   map[string]manifestCl `json:"clients"` // whose private keys the world holds
 }
 
 type manifestUser struct {
@@ -53,6 +54,11 @@ type manifestD struct {
 	Log     string `json:"log"`
 }
 
+type manifestCl struct {
+	PrivateKeys  string   `json:"jwks_private"`
+	RedirectURIs []string `json:"redirect_uris"`
+}
+
 // Manifest is where world.json stands.
 func (w *World) Manifest() string { return filepath.Join(w.Dir, "world.json") }
 
@@ -72,6 +78,7 @@ func (w *World) writeManifest() error {
 		Issuer: w.URL("auth", ""), UCTJWKS: w.URL("auth", usercontext.JWKSPath), Policies: w.relative(w.Policies()),
 		Config: map[string]string{"isolated": w.relative(w.File()), "commercial": w.relative(w.commercial())},
 		Envoys: map[string]manifestEV{}, Daemons: map[string]manifestD{},
+		Clients: map[string]manifestCl{Client: {w.relative(w.privateKeys()), []string{w.callback()}}},
 	}
 	for _, u := range w.Users {
 		m.Users = append(m.Users, manifestUser{u.Username, u.Password, u.TOTP, u.Email, u.Name, u.TOTP != ""})
@@ -82,7 +89,7 @@ func (w *World) writeManifest() error {
 	for _, role := range roles {
 		m.Envoys[string(role)] = manifestEV{w.Parts["envoy-"+string(role)].Pid(), w.adminSocket(role)}
 	}
-	for _, name := range []string{"xds", "xds-commercial", "extauthz"} {
+	for _, name := range []string{"xds", "xds-commercial", "extauthz", "oidcprovider"} {
 		_, _, admin := w.daemon(name)
 		m.Daemons[name] = manifestD{w.Parts[name].Pid(), "http://" + local(admin) + "/metrics", w.relative(w.logFile(name))}
 	}

@@ -9,9 +9,9 @@ import (
 
 // ports are the loopback ports of a world.
 type ports struct {
-	edge, idp, ingress       int
-	issues, wiki             int
-	xds, commercial, extauth int // admin listeners
+	edge, idp, ingress              int
+	issues, wiki                    int
+	xds, commercial, extauth, oauth int // admin listeners
 }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -41,7 +41,7 @@ func (w *World) choosePorts(context.Context) error {
 		{&w.ports.edge, w.Port, "the edge", "PORT"},
 		{&w.ports.idp, w.IDPPort, "the identity provider", "IDP_PORT"},
 		{&w.ports.ingress, 0, "", ""}, {&w.ports.issues, 0, "", ""}, {&w.ports.wiki, 0, "", ""},
-		{&w.ports.xds, 0, "", ""}, {&w.ports.commercial, 0, "", ""}, {&w.ports.extauth, 0, "", ""},
+		{&w.ports.xds, 0, "", ""}, {&w.ports.commercial, 0, "", ""}, {&w.ports.extauth, 0, "", ""}, {&w.ports.oauth, 0, "", ""},
 	} {
 		port, err := take(p.want, p.what, p.option)
 		if err != nil {

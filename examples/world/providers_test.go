@@ -12,17 +12,13 @@ import (
 // withPartner gives the running world a second provider, for another e-mail domain.
 func withPartner(t *testing.T) idp.User {
 	t.Helper()
-	erin := idp.User{Username: "erin", Password: "erin-of-partner", Email: "erin@partner.example", EmailVerified: true, Name: "Erin Eld"}
-	if err := shared.Provider.SetUser(erin); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { // runs when the file is as it was
 		eventually(t, "one provider again", func() bool {
 			a, err := shared.Browser().Open(shared.URL("issues", "/"))
 			return err == nil && strings.Contains(a.Body, `name="password"`)
 		})
 	})
-	edit(t, shared.File(), "      domains: [acme.example]\n", fmt.Sprintf(`      domains: [acme.example]
+	edit(t, shared.File(), "      domains: [acme.example, partner.example]\n", fmt.Sprintf(`      domains: [acme.example]
     - id: partner
       name: Partner
       issuer: https://%s
@@ -34,7 +30,7 @@ func withPartner(t *testing.T) idp.User {
 		a, err := shared.Browser().Open(shared.URL("issues", "/"))
 		return err == nil && strings.Contains(a.Body, "Work e-mail address")
 	})
-	return erin
+	return shared.User("erin")
 }
 
 func TestProviderIsChosenByTheDomainOfTheAddress(t *testing.T) {
@@ -177,7 +173,7 @@ func TestLimitsByGroup(t *testing.T) {
 
 func TestSessionsEndWithTheirProvidersDomain(t *testing.T) {
 	b := signedIn(t, "bob")
-	edit(t, shared.File(), "      domains: [acme.example]\n", "      domains: [other.example]\n")
+	edit(t, shared.File(), "      domains: [acme.example, partner.example]\n", "      domains: [other.example]\n")
 	eventually(t, "the session is over", func() bool {
 		return status(t, b, shared.URL("issues", "/whoami")) == 401 && must(t)(b.Step(shared.URL("auth", "/.isogate/session"))).Status == 401
 	})

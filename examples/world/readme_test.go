@@ -30,7 +30,7 @@ func TestFilesOfTheREADME(t *testing.T) {
 	if len(files) != 2 {
 		t.Fatalf("the README shows %d files, not the isolated and the commercial one", len(files))
 	}
-	for i, daemons := range [][]string{{"extauthz", "xds"}, {"xds"}} {
+	for i, daemons := range [][]string{{"extauthz", "xds", "oidcprovider"}, {"xds"}} {
 		file := filepath.Join(t.TempDir(), "file.yaml")
 		if err := os.WriteFile(file, []byte(files[i]), 0o600); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Options struct {
 	IDPPort  int               // of the identity provider; a free one if 0
 	Progress io.Writer         // what is being waited for; nothing if nil
 	Session  map[string]string // session limits of the isolated file, such as {"idle": "5s"}
+	Clients  string            // YAML file with more OAuth clients: a list of entries as in cloud.clients; none if ""
 }
 
 // World is a running world.
@@ -39,7 +41,7 @@ type World struct {
 	IDP      *Site // the identity provider, which can be stopped and started
 	Provider *idp.Provider
 	Products map[string]*product.Product
-	Parts    map[string]*Part // processes by name: xds, xds-commercial, extauthz, envoy-edge, envoy-ingress
+	Parts    map[string]*Part // processes by name: xds, xds-commercial, extauthz, oidcprovider, envoy-edge, envoy-ingress
 
 	ports   ports
 	sockets string
@@ -73,6 +75,7 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 		{"starting the identity provider and the products", w.startSites},
 		{"starting the control planes", func(ctx context.Context) error { return w.startDaemons(ctx, "xds", "xds-commercial") }},
 		{"starting the external authorization", func(ctx context.Context) error { return w.startDaemons(ctx, "extauthz") }},
+		{"starting the OAuth server", func(ctx context.Context) error { return w.startDaemons(ctx, "oidcprovider") }},
 		{"starting the Envoys", w.startEnvoys},
 		{"waiting for the first answer", w.waitAnswer},
 	} {
@@ -131,18 +134,37 @@ func (w *World) Connect() map[string]string {
 
 func (w *World) idpHost() string { return net.JoinHostPort(idpName, strconv.Itoa(w.ports.idp)) }
 
-// waitAnswer waits for the first answer of the ingress through the edge.
+// waitAnswer waits for the first answers of a product, of the OAuth server, and of the session resource, which needs the OAuth server's keys
+// to refuse a made-up token.
 func (w *World) waitAnswer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	madeUp := map[string]string{"Authorization": "DPoP eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im5vbmUifQ.e30." + strings.Repeat("A", 86)}
+	for _, first := range []struct {
+		address string
+		headers map[string]string
+		status  int
+	}{
+		{w.URL("issues", "/health"), nil, 200},
+		{w.URL("auth", "/.well-known/openid-configuration"), nil, 200},
+		{w.URL("auth", "/oauth2/session"), madeUp, 401},
+	} {
+		if err := w.waitFor(ctx, first.address, first.headers, first.status); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *World) waitFor(ctx context.Context, address string, headers map[string]string, status int) error {
 	for {
-		answer, err := w.Browser().Get(w.URL("issues", "/health"))
-		if err == nil && answer.Status == 200 {
+		answer, err := w.Browser().Do("GET", address, nil, headers, "")
+		if err == nil && answer.Status == status {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("no answer from %s; its logs are in %s", w.URL("issues", "/health"), filepath.Join(w.Dir, "log")), err)
+			return errors.Join(fmt.Errorf("no good answer from %s (%d); the logs are in %s", address, answer.Status, filepath.Join(w.Dir, "log")), err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

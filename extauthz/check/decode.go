@@ -129,16 +129,19 @@ func (a *attributes) line(_ uint64, v message) error {
 
 // leads reads our namespace of the metadata of the route that Envoy chose. What is no text there counts as absent.
 func (a *attributes) leads(_ string, v message) error {
-	return v.entries([]string{"product", "door"}, func(key string, v message) error {
+	return v.entries([]string{"product", "door", "oauth"}, func(key string, v message) error {
 		f, err := v.sole()
 		if err != nil || f.number != valueString {
 			return err
 		}
 		text, err := f.value.text()
-		if key == "product" {
+		switch key {
+		case "product":
 			a.route.Product = text
-		} else {
+		case "door":
 			a.route.Door = text
+		default:
+			a.route.OAuth = text
 		}
 		return err
 	})

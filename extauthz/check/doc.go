@@ -30,10 +30,11 @@ type Request struct {
 	Route   Route      // which route Envoy chose
 }
 
-// Route is the metadata of the route that Envoy chose: exactly one of the two is set on a route that leads anywhere.
+// Route is the metadata of the route that Envoy chose: exactly one of them is set on a route that leads anywhere.
 type Route struct {
 	Product string // id of the product that Envoy will forward to
 	Door    string // Envoy will forward to our own HTTP door
+	OAuth   string // Envoy will forward to the OAuth server
 }
 
 // Target is the path with its query, as the person's browser would ask for it again.

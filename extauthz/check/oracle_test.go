@@ -35,7 +35,7 @@ func attributesOf(in *auth.CheckRequest) attributes {
 		a.lines = append(a.lines, line{l.GetKey(), value})
 	}
 	fields := all.GetRouteMetadataContext().GetFilterMetadata()[metadataNamespace].GetFields()
-	a.route = Route{Product: fields["product"].GetStringValue(), Door: fields["door"].GetStringValue()}
+	a.route = Route{Product: fields["product"].GetStringValue(), Door: fields["door"].GetStringValue(), OAuth: fields["oauth"].GetStringValue()}
 	return a
 }
 

@@ -224,6 +224,7 @@ func TestTheRouteSaysWhatItLeadsTo(t *testing.T) {
 		{"none", nil, Route{}},
 		{"a product", map[string]map[string]*structpb.Value{"isogate": {"product": text("issues")}}, Route{Product: "issues"}},
 		{"the door", map[string]map[string]*structpb.Value{"isogate": {"door": text("yes")}}, Route{Door: "yes"}},
+		{"the OAuth server", map[string]map[string]*structpb.Value{"isogate": {"oauth": text("auth")}}, Route{OAuth: "auth"}},
 		{"another namespace", map[string]map[string]*structpb.Value{"envoy": {"product": text("issues")}}, Route{}},
 		{"no text", map[string]map[string]*structpb.Value{"isogate": {"product": structpb.NewNumberValue(1), "door": structpb.NewBoolValue(true)}}, Route{}},
 	}

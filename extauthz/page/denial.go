@@ -39,6 +39,10 @@ var texts = map[string]text{
 	"provider-refused":     {title: "You were not signed in", detail: "Your organisation’s sign-in service did not accept the sign-in. Try again, or ask your administrator.", action: "Use another account"},
 	"provider-unavailable": {title: "Sign-in is not available right now", detail: "Your organisation’s sign-in service does not answer. Nothing is wrong with your account.", action: "Try again"},
 	"start-again":          {title: "Please start again", detail: "The sign-in could not be completed in this browser. The link may be old, another tab may have finished it, or cookies are blocked.", action: "Start again"},
+
+	// Services outside that were not reached.
+	"authorization-request": {title: "This sign-in link cannot be used", detail: "It is too old, was used already, or was made for another service. Go back to the service and start again."},
+	"domain-not-managed":    {title: "This account cannot be used there", detail: "Your organisation has not verified the domain of your e-mail address for commercial services. If you need this one, ask your administrator."},
 }
 
 // generic names the text for a reason that the table does not have.

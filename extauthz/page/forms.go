@@ -23,16 +23,20 @@ func AskEmail(action string, carry []Field, email, alert string) Answer {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	v := view{Status: http.StatusOK, Icon: "lock", Title: "Sign in", Text: "Your address tells us where your organisation signs you in.",
-		Post: action, Button: "Continue", Alert: alert, Inputs: []Input{
+		Post: action, Buttons: []button{{Label: "Continue"}}, Alert: alert, Inputs: append([]Input{
 			{Name: "email", Label: "Work e-mail address", Type: "email", Value: email, Autocomplete: "username"},
-		}}
-	for _, f := range carry {
-		v.Inputs = append(v.Inputs, Input{Name: f.Name, Value: f.Value})
-	}
+		}, hidden(carry)...)}
 	if alert != "" {
 		v.Status = http.StatusUnprocessableEntity
 	}
 	return v.answer()
+}
+
+func hidden(carry []Field) (inputs []Input) {
+	for _, f := range carry {
+		inputs = append(inputs, Input{Name: f.Name, Value: f.Value})
+	}
+	return inputs
 }
 
 // NoProvider is the alert for an address that no provider signs in.
@@ -54,7 +58,7 @@ func Session(o Own, action string) Answer {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	const clock = "2 January 2006, 15:04 UTC"
-	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Plain: true, Text: "This is what is known about your session.", Post: action, Button: "Sign out"}
+	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Plain: true, Text: "This is what is known about your session.", Post: action, Buttons: []button{{Label: "Sign out"}}}
 	for _, f := range []Fact{
 		{"Name", o.Name}, {"E-mail address", o.Email}, {"Signed in with", o.Provider}, {"Signed in", o.SignedIn.UTC().Format(clock)},
 		{"Ends without activity after", span(o.Idle)}, {"Ends at the latest", o.Ends.UTC().Format(clock)},

@@ -29,18 +29,25 @@ type view struct {
 	Icon    string // lock, clock, check, arrow or stop
 	Title   string
 	Text    string
-	Note    string   // a host name
+	Note    string   // a host name, or a service's
 	Choices []Choice // several links of equal weight
 	Action  *Choice  // the one thing to do next
 	Facts   []Fact
 	Alert   string  // what was wrong with the form that was sent
-	Post    string  // the path that Button posts to
+	Post    string  // the path that the buttons post to
 	Inputs  []Input // of that form
-	Button  string
+	Buttons []button
 	Plain   bool    // the page's own address holds no secret: our own host may be told it
 	Back    *Choice // below the form: the way out of it
 	Refresh string  // where the page leads by itself
 	Word    string  // the reason
+}
+
+// button sends the form. One with a name says by it which of several was
+// selected; the first is also what the Enter key means.
+type button struct {
+	Label, Name, Value string
+	Secondary          bool // not what most people want
 }
 
 // answer renders the page. The layout is fixed and every value is a string, so

@@ -52,10 +52,11 @@ decision := {"allow": true, "reason": "twice"} if input.path == "/broken"
 
 var (
 	start  = time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
-	limits = session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour}
+	limits = session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Federated: 8 * time.Hour}
 
-	believed = map[string][]string{"main": {"acme.example"}}
-	ada      = session.Identity{
+	believed        = map[string][]string{"main": {"acme.example", "partner.example"}}
+	rulesOfSessions = session.Policies{Believed: believed, Default: limits, Managed: []string{"acme.example"}, Clients: []string{"commercial"}}
+	ada             = session.Identity{
 		User: "opaque-user", Provider: "main", Email: "ada@acme.example", Name: "Ada", Groups: []string{"staff"}, AuthTime: start, ACR: "mfa", AMR: []string{"pwd", "otp"},
 	}
 )
@@ -65,7 +66,7 @@ func cloud() topology.Cloud {
 		{ID: "issues", Claims: []string{"email"}, Origins: []string{portal}},
 		{ID: "wiki", Claims: []string{"name", "groups"}, StreamLimit: daemon.Duration(time.Hour)},
 		{ID: "plain", Host: "simple.acme.example"},
-	}}
+	}, Clients: []topology.Client{{ID: "commercial"}}}
 }
 
 // records count what is written, and fail on demand.
@@ -130,7 +131,7 @@ func newWorld(t testing.TB) *world {
 	w.sealers = must(keys.OpenSealers(t.TempDir(), clock))(t)
 	w.signers = must(keys.OpenSigners(t.TempDir(), clock))(t)
 	w.bundle = load(t, rules)
-	w.Ingress = NewIngress(signin.Flows{Cloud: cloud(), Seal: w.sealers, Now: clock}, w.sessions, session.Policies{Believed: believed, Default: limits},
+	w.Ingress = NewIngress(signin.Flows{Cloud: cloud(), Seal: w.sealers, Now: clock}, w.sessions, rulesOfSessions,
 		usercontext.NewMinter(w.signers, clock), func() *policies.Bundle { return w.bundle })
 	return w
 }
@@ -187,13 +188,21 @@ func with(r check.Request, lines ...string) check.Request {
 	return r
 }
 
-// at sends a request to another host, whose route leads to a product, or to the door if that is empty.
+// at sends a request to another host, whose route leads to a product, or to what answers our own paths if that is empty.
 func at(host, product string, r check.Request) check.Request {
 	r.Host, r.SNI, r.Route = host, host, check.Route{Product: product}
 	if product == "" {
-		r.Route = check.Route{Door: "yes"}
+		r.Route = ownRoute(r.Path)
 	}
 	return r
+}
+
+// ownRoute is where Envoy sends a path of ours.
+func ownRoute(path string) check.Route {
+	if path != PathOAuthSession && strings.HasPrefix(path, "/oauth2/") || strings.HasPrefix(path, "/.well-known/o") {
+		return check.Route{OAuth: "auth"}
+	}
+	return check.Route{Door: "yes"}
 }
 
 // What browsers send: a person opens an address, a page fetches, a person sends a form.

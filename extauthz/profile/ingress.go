@@ -63,7 +63,7 @@ func (in *Ingress) Decide(ctx context.Context, r check.Request) check.Verdict {
 		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
 	}
 	if !ok || strings.HasPrefix(r.Path, "/.isogate") {
-		return in.own(r)
+		return in.own(ctx, r, cookies)
 	}
 	if r.Route.Product != product.ID {
 		return failed(r, check.Skew, nil)
@@ -72,23 +72,6 @@ func (in *Ingress) Decide(ctx context.Context, r check.Request) check.Verdict {
 		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
 	}
 	return in.product(ctx, r, product, cookies)
-}
-
-// own lets our own endpoints pass to our own door, with the cookies that it set: the door alone reads them.
-func (in *Ingress) own(r check.Request) check.Verdict {
-	at := slices.IndexFunc(ownEndpoints, func(e own) bool { return e.path == r.Path && (!e.authOnly || r.Host == in.auth) })
-	switch {
-	case at < 0:
-		return check.Deny(http.StatusNotFound, check.NotFound, isNavigation(r), "")
-	case !slices.Contains(ownEndpoints[at].methods, r.Method):
-		return notAllowed(r, ownEndpoints[at].methods)
-	case r.Route.Door == "":
-		return failed(r, check.Skew, nil)
-	case unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
-		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
-	}
-	_, remove := strip(r, session.Cookies{})
-	return check.Verdict{Allow: true, Reason: check.Own, Remove: remove}
 }
 
 // product decides for a request that is meant for a product. Whatever comes of it, the record names the policies that were in force.

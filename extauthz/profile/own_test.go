@@ -16,6 +16,12 @@ var ownTable = map[string]bool{
 	"auth GET /.isogate/logout": true, "issues GET /.isogate/logout": true,
 	"auth POST /.isogate/logout": true, "issues POST /.isogate/logout": true,
 	"auth GET /.well-known/uct/jwks.json": true, "auth HEAD /.well-known/uct/jwks.json": true,
+
+	"auth GET /.well-known/openid-configuration": true, "auth HEAD /.well-known/openid-configuration": true,
+	"auth GET /.well-known/oauth-authorization-server": true, "auth HEAD /.well-known/oauth-authorization-server": true,
+	"auth GET /oauth2/jwks": true, "auth HEAD /oauth2/jwks": true,
+	"auth POST /oauth2/par": true, "auth POST /oauth2/token": true, "auth POST /oauth2/revoke": true,
+	"auth GET /oauth2/authorize": true, "auth POST /oauth2/decision": true, "auth GET /oauth2/session": true,
 }
 
 var ownPaths = []string{
@@ -29,7 +35,9 @@ func TestOwnEndpointsAreAClosedTable(t *testing.T) {
 	for name, host := range hosts {
 		paths := ownPaths
 		if name == "auth" { // every path there is ours
-			paths = append(slices.Clone(paths), "/.well-known/uct/jwks.json", "/", "/x", "/health", "/hook", "/oauth2/jwks", "/.well-known/uct", "/.well-known/openid-configuration")
+			paths = append(slices.Clone(paths), "/.well-known/uct/jwks.json", "/", "/x", "/health", "/hook", "/.well-known/uct", "/.well-known/openid-configuration",
+				"/.well-known/oauth-authorization-server", "/oauth2", "/oauth2/", "/oauth2/jwks", "/oauth2/par", "/oauth2/par/", "/oauth2/token", "/oauth2/revoke", "/oauth2/authorize",
+				"/oauth2/Authorize", "/oauth2/decision", "/oauth2/session", "/oauth2/session/", "/oauth2/userinfo", "/oauth2/register", "/oauth2/introspect")
 		}
 		for _, path := range paths {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
@@ -49,7 +57,7 @@ func wantOwn(host, method, path string) outcome {
 	switch {
 	case ownTable[host+" "+method+" "+path]:
 		return pass(check.Own)
-	case ownTable[host+" GET "+path]:
+	case ownTable[host+" GET "+path], ownTable[host+" POST "+path]:
 		return deny(405, check.Method)
 	}
 	return deny(404, check.NotFound)
@@ -82,6 +90,11 @@ func TestOwnEndpointsNeedTheRouteToTheDoor(t *testing.T) {
 		w.expect(r, deny(503, check.Skew))
 		r.Route = check.Route{}
 		w.expect(r, deny(503, check.Skew))
+		r.Route = check.Route{OAuth: "auth"}
+		if ownRoute(r.Path) == r.Route {
+			r.Route = check.Route{Door: "yes"}
+		}
+		w.expect(r, deny(503, check.Skew)) // our door would answer for the OAuth server, or the other way round
 	}
 	if w.records.reads > 0 {
 		t.Error("a session was looked up for an endpoint of our own")

@@ -210,6 +210,7 @@ func (m *memory) count(key string) int {
 
 func (m *memory) Get(context.Context, string) ([]byte, error)     { return nil, kv.ErrNotFound }
 func (m *memory) Take(context.Context, ...string) ([]byte, error) { return nil, kv.ErrNotFound }
+func (m *memory) List(context.Context, string) ([]kv.Item, error) { return nil, nil }
 
 // Whatever a sign-in, a sign-out, activity and a flush do at once: after the sign-out the session is gone.
 func TestEndBeatsAConcurrentRenew(t *testing.T) {

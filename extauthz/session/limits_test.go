@@ -18,8 +18,8 @@ func TestASessionEndsAtTheExactMoment(t *testing.T) {
 		{"idle", limits, 0, 30 * time.Minute, false},
 		{"activity keeps it", limits, 20 * time.Minute, 50*time.Minute - 1, true},
 		{"idle after activity", limits, 20 * time.Minute, 50 * time.Minute, false},
-		{"a moment before absolute", Limits{time.Hour, time.Hour}, 50 * time.Minute, time.Hour - 1, true},
-		{"absolute", Limits{time.Hour, time.Hour}, 50 * time.Minute, time.Hour, false},
+		{"a moment before absolute", Limits{Idle: time.Hour, Absolute: time.Hour}, 50 * time.Minute, time.Hour - 1, true},
+		{"absolute", Limits{Idle: time.Hour, Absolute: time.Hour}, 50 * time.Minute, time.Hour, false},
 		{"long after", limits, 0, 1000 * time.Hour, false},
 		{"no limits at all", Limits{}, 0, 0, false},
 	}
@@ -94,7 +94,7 @@ func TestLimitsOfTheMomentReachRunningSessions(t *testing.T) {
 }
 
 func TestPoliciesByGroupAndProvider(t *testing.T) {
-	admins, partners := Limits{time.Minute, time.Hour}, Limits{2 * time.Minute, 2 * time.Hour}
+	admins, partners := Limits{Idle: time.Minute, Absolute: time.Hour}, Limits{Idle: 2 * time.Minute, Absolute: 2 * time.Hour}
 	p := Policies{Believed: believed, Default: limits, Special: []Policy{
 		{Groups: []string{"admins", "roots"}, Limits: admins},
 		{Providers: []string{"partners"}, Groups: []string{"guests"}, Limits: partners},
@@ -130,7 +130,7 @@ func TestPoliciesByGroupAndProvider(t *testing.T) {
 func TestAChangedGroupChangesTheLimits(t *testing.T) {
 	w := newWorld(t)
 	s, h := w.open()
-	p := Policies{Believed: believed, Default: limits, Special: []Policy{{Groups: []string{"admins"}, Limits: Limits{time.Minute, time.Hour}}}}
+	p := Policies{Believed: believed, Default: limits, Special: []Policy{{Groups: []string{"admins"}, Limits: Limits{Idle: time.Minute, Absolute: time.Hour}}}}
 	again := ada
 	again.Groups = []string{"admins"}
 	_, err := w.Renew(t.Context(), s.ID, again, p.For(again))

@@ -1,11 +1,11 @@
-// Package session knows who is signed in: the record of a session, the limits that apply to it, and the handles by which the browser
-// names it at each host.
+// Package session knows who is signed in: the record of a session, the limits that apply to it, the handles by which the browser names it
+// at each host, and the grants by which an OAuth client does.
 //
-// A session exists only while its record exists. What stands beside the record can end with it but never create one: handles point to it,
-// and the time of the last activity is kept under a key of its own, written behind. Ending a session is therefore one deletion, and a late
-// write cannot bring it back.
+// A session exists only while its record exists. What stands beside the record can end with it but never create one: handles and grants
+// point to it, and the time of the last activity is kept under a key of its own, written behind. Ending a session is therefore one deletion,
+// and a late write cannot bring it back.
 //
-// The package does not sign people in, reads no cookie from a request, and decides nothing about what a person may reach.
+// The package does not sign people in, reads no cookie from a request, makes no token, and decides nothing about what a person may reach.
 package session
 
 import (
@@ -44,10 +44,11 @@ type Session struct {
 	Active   time.Time `json:"-"`         // the latest request of the person's browser
 }
 
-// Limits bound a session. Both are positive.
+// Limits bound a session. A limit that is not positive lets nothing live.
 type Limits struct {
-	Idle     time.Duration // since the last activity
-	Absolute time.Duration // since the sign-in
+	Idle      time.Duration // since the last activity
+	Absolute  time.Duration // since the sign-in
+	Federated time.Duration // since the sign-in, for what the session grants to commercial services
 }
 
 // Policies say whose sessions may live, and within which limits: those of the first policy that names one of the person's groups or their
@@ -56,6 +57,8 @@ type Policies struct {
 	Believed map[string][]string // the e-mail domains for which each provider is believed; the session of anybody else is over
 	Default  Limits
 	Special  []Policy
+	Managed  []string // the e-mail domains that are verified as the organisation's: nobody else gets or keeps a grant
+	Clients  []string // ids of the OAuth clients: no other gets or keeps a grant
 }
 
 // Policy is one exception from the default.
@@ -77,17 +80,28 @@ func (p Policies) For(who Identity) Limits {
 
 // admits tells whether the person's provider is still believed for the person's address.
 func (p Policies) admits(who Identity) bool {
+	return slices.Contains(p.Believed[who.Provider], who.domain())
+}
+
+// IsManaged tells whether the person's e-mail domain is a managed one of the organisation. Sub-domains are not implied.
+func (p Policies) IsManaged(who Identity) bool {
+	return slices.Contains(p.Managed, who.domain())
+}
+
+// domain is that of the person's address, in lower case as the sign-in left it.
+func (who Identity) domain() string {
 	_, domain, _ := strings.Cut(who.Email, "@")
-	return slices.Contains(p.Believed[who.Provider], domain)
+	return domain
 }
 
 // Expiry is the moment at which a session ends if nothing more happens.
 func (s Session) Expiry(l Limits) time.Time {
-	absolute, idle := s.SignedIn.Add(l.Absolute), s.Active.Add(l.Idle)
-	if idle.Before(absolute) {
-		return idle
-	}
-	return absolute
+	return earlier(s.SignedIn.Add(l.Absolute), s.Active.Add(l.Idle))
+}
+
+// FederatedExpiry is the moment at which a session ends for commercial services if nothing more happens. It is never after Expiry.
+func (s Session) FederatedExpiry(l Limits) time.Time {
+	return earlier(s.Expiry(l), s.SignedIn.Add(l.Federated))
 }
 
 // UserID is the opaque and stable id of a person: HMAC-SHA-256 over the length-prefixed provider id and subject, cut to 128 bits,
@@ -115,8 +129,10 @@ func (Handle) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 // MarshalText says [redacted], in JSON and in logs.
 func (Handle) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// well says whether a handle has the only form that we ever give out; what has not is looked up nowhere.
-func (h Handle) well() bool {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(h))
-	return err == nil && len(raw) == 32 && len(h) == base64.RawURLEncoding.EncodedLen(32) // the decoder passes over line ends
+func (h Handle) well() bool { return wellFormed(string(h), 32) }
+
+// wellFormed says whether a value has the only form that we ever give out: n bytes, base64url. What has not is looked up nowhere.
+func wellFormed(value string, n int) bool {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	return err == nil && len(raw) == n && len(value) == base64.RawURLEncoding.EncodedLen(n) // the decoder passes over line ends
 }

@@ -16,6 +16,7 @@ type broken struct{ err error }
 func (b broken) Put(context.Context, ...kv.Item) error           { return b.err }
 func (b broken) Get(context.Context, string) ([]byte, error)     { return nil, b.err }
 func (b broken) Take(context.Context, ...string) ([]byte, error) { return nil, b.err }
+func (b broken) List(context.Context, string) ([]kv.Item, error) { return nil, b.err }
 
 // A store that does not answer must be read neither as "nobody" nor as "somebody": both open something.
 func TestAStoreThatFailsIsNotNobody(t *testing.T) {
@@ -45,6 +46,7 @@ type answers map[byte]any
 
 func (a answers) Put(context.Context, ...kv.Item) error           { return nil }
 func (a answers) Take(context.Context, ...string) ([]byte, error) { return nil, kv.ErrNotFound }
+func (a answers) List(context.Context, string) ([]kv.Item, error) { return nil, nil }
 func (a answers) Get(_ context.Context, key string) ([]byte, error) {
 	switch v := a[key[0]].(type) {
 	case string:

@@ -29,16 +29,18 @@ type Records interface {
 	Put(ctx context.Context, items ...kv.Item) error
 	Get(ctx context.Context, key string) ([]byte, error)
 	Take(ctx context.Context, keys ...string) ([]byte, error)
+	List(ctx context.Context, prefix string) ([]kv.Item, error)
 }
 
 // Stored keeps sessions in a key-value store: s/<id> the record, h/<SHA-256 of a handle> the id of its session and its host with a space
-// between them, a/<id> the last activity in Unix milliseconds.
+// between them, a/<id> the last activity in Unix milliseconds; and grants, see tie.
 type Stored struct {
 	records Records
 	now     func() time.Time
 
 	decoded  decoded
 	renewing sync.Mutex // a renewal reads and writes a record: an end between the two must not be undone
+	granting sync.Mutex // likewise a redemption and the record of a grant
 
 	mu     sync.Mutex
 	active map[string]activity // not known to be written, by session id; bounded by the living sessions seen within flushEvery
@@ -272,6 +274,13 @@ func millis(t time.Time) []byte {
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
 		return b
 	}
 	return a

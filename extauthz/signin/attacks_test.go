@@ -128,20 +128,23 @@ func TestCallbackTakesOnlyTheAnswerOfItsProvider(t *testing.T) {
 			{"as it is", "", keep}, {"provider added", again, set("provider", "honest")}, {"another's added", again, set("provider", "evil")},
 			{"code absent", again, del("code")}, {"code empty", again, set("code", "")}, {"code doubled", bad, twice("code")},
 			{"state absent", again, del("state")}, {"state doubled", bad, twice("state")}, {"state cut", again, func(q url.Values) { q.Set("state", q.Get("state")[1:]) }},
+			{"state with a flipped bit", again, func(q url.Values) { q.Set("state", flipped(q.Get("state"), len(q.Get("state"))/2)) }}, {"state empty", again, set("state", "")},
+			{"the code in the state's place", again, func(q url.Values) { q.Set("state", q.Get("code")) }}, {"an authorize query beside the state", "", set("authorize", "client_id=evil")},
 			{"an error beside the code", "provider-refused", set("error", "access_denied")}, {"error doubled", bad, func(q url.Values) { q["error"] = []string{"", ""} }},
 		}},
 	} {
 		r := newRig(t, group.ids...)
 		r.idps["honest"].behave(conduct{names: group.names})
 		for _, tt := range group.cases {
-			t.Run(group.name+"/"+tt.name, func(t *testing.T) { callback(t, r, tt) })
+			t.Run(group.name+"/"+tt.name, func(t *testing.T) { callback(t, r, atAuth+PathSignIn+"?provider=honest", tt) })
+			t.Run(group.name+"/from the OAuth server/"+tt.name, func(t *testing.T) { callback(t, r, entrance(sentQuery)+"&provider=honest", tt) })
 		}
 	}
 }
 
-func callback(t *testing.T, r *rig, tt answerCase) {
+func callback(t *testing.T, r *rig, begin string, tt answerCase) {
 	b := r.browser()
-	answer, err := url.Parse(b.answered("honest", b.begin("honest"), "bob"))
+	answer, err := url.Parse(b.answered("honest", b.led(b.get(begin)), "bob"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (d *Door) callback(v visit) (page.Answer, error) {
 	if !ok {
 		return d.withoutCookie(v, begun)
 	}
-	who, idToken, err := provider.finish(v.Context(), v.query, d.callbackURL(), begun.Nonce, begun.Verifier)
+	who, idToken, err := provider.finish(v.Context(), v.query, d.callbackURL(), begun)
 	if err != nil {
 		answer, cause := d.refuse(v, provider, begun, err)
 		return answer.With("set-cookie", cookie.Clear()), cause
@@ -39,7 +39,14 @@ func (d *Door) callback(v visit) (page.Answer, error) {
 
 // withoutCookie answers a callback whose flow cookie is gone: a reload, a second tab that finished first, blocked cookies, or somebody
 // else's answer in this browser. It never signs in; who is signed in goes where they wanted.
+//
+// Whoever came from the OAuth server goes back there, signed in or not, for it owes its client an answer. This makes no circle even in a
+// browser that keeps no cookies, although it may send people here: whoever comes back with its own sealed `returned` it does not send again,
+// but answers the client. A query that somebody else made has none, and gets one when it is sent here the next time.
 func (d *Door) withoutCookie(v visit, begun state) (page.Answer, error) {
+	if back := begun.Back; back != nil && d.toAuthorize(*back) && d.known(*back) {
+		return page.Redirect(http.StatusSeeOther, d.url(*back)), nil
+	}
 	_, err := d.living(v)
 	switch {
 	case errors.Is(err, session.ErrNone):
@@ -66,10 +73,14 @@ func (d *Door) refuse(v visit, p *Provider, begun state, err error) (page.Answer
 	return page.ProviderUnavailable(d.again(v, begun)), err
 }
 
-// again is where a person whose sign-in failed begins anew: at the place they wanted, which sends them here with a new flow.
+// again is where a person whose sign-in failed begins anew: at the place they wanted, which sends them here with a new flow. It is only ever
+// a link, so the OAuth server may be asked as if the request had not been here yet: else it would give the person up, who wants to try once more.
 func (d *Door) again(v visit, begun state) string {
 	if begun.Back == nil || !d.known(*begun.Back) {
 		return d.home(v.host)
+	}
+	if d.toAuthorize(*begun.Back) {
+		return d.Cloud.URL(begun.Back.Host) + firstVisit(begun.Back.Target)
 	}
 	return linkSafe.Replace(d.url(*begun.Back))
 }

@@ -3,12 +3,11 @@ package signin
 import (
 	"net/http"
 	"net/url"
-	"slices"
 
 	"isogate/extauthz/page"
 )
 
-// maxForm bounds what the sign-in form may send: an address, and a sealed flow.
+// maxForm bounds what the sign-in form may send: an address, where the sign-in leads to, and what it asks of the provider.
 const maxForm = 16 << 10
 
 // chooseProvider takes the address that a person typed. Its domain says which provider signs them in; nothing is kept of it. The form's
@@ -18,37 +17,23 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	if err != nil {
 		return page.Refused(http.StatusBadRequest, "bad-request"), nil
 	}
-	back, err := d.wanted(form["flow"], form["flow"] != "")
+	in, err := d.entry(form)
 	if err != nil {
 		return page.StartAgain(d.home(v.host)), nil
 	}
 	email, domain, err := normalEmail(form["email"])
 	if err != nil {
-		return page.AskEmail(PathSignIn, carried(form), form["email"], page.NoProvider), nil
+		return page.AskEmail(PathSignIn, in.carry, form["email"], page.NoProvider), nil
 	}
-	var fit []*Provider
-	for _, p := range d.Providers {
-		if slices.Contains(p.Domains, domain) {
-			fit = append(fit, p)
-		}
-	}
-	switch len(fit) {
+	in.hint = email
+	switch fit := d.fit(domain); len(fit) {
 	case 0:
-		return page.AskEmail(PathSignIn, carried(form), form["email"], page.NoProvider), nil
+		return page.AskEmail(PathSignIn, in.carry, form["email"], page.NoProvider), nil
 	case 1:
-		return d.toProvider(v, fit[0], back, wish{again: form["prompt"] == promptLogin, hint: email}, page.Continue)
+		return d.toProvider(v, fit[0], in, page.Continue)
+	default:
+		return page.Choose(choices(fit, append(in.carry, page.Field{Name: "login_hint", Value: email}))), nil
 	}
-	return page.Choose(choices(fit, carried(form))), nil
-}
-
-// carried are the parameters that a sign-in began with and that its form and links hand on.
-func carried(from map[string]string) (fields []page.Field) {
-	for _, name := range []string{"flow", "prompt"} {
-		if value := from[name]; value != "" {
-			fields = append(fields, page.Field{Name: name, Value: value})
-		}
-	}
-	return fields
 }
 
 // choices are links that begin the sign-in at one provider each.

@@ -39,7 +39,7 @@ type idClaims struct {
 }
 
 // judge verifies an ID token (OpenID Connect Core 1.0 section 3.1.3.7) and makes an identity of it, or a Refusal.
-func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) (session.Identity, error) {
+func (p *Provider) judge(ctx context.Context, d *discovered, raw string, begun state) (session.Identity, error) {
 	verifier := d.provider.VerifierContext(oidc.ClientContext(context.WithoutCancel(ctx), p.client), &oidc.Config{
 		ClientID: p.ClientID, SupportedSigningAlgs: []string{oidc.RS256, oidc.PS256, oidc.ES256}, Now: p.now, SkipExpiryCheck: true,
 	})
@@ -66,8 +66,12 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw, nonce string) 
 	if err := p.inTime(token, claims); err != nil {
 		return session.Identity{}, err
 	}
-	if token.Nonce != nonce || token.Subject == "" || !p.authorized(token, claims) {
+	if token.Nonce != begun.Nonce || token.Subject == "" || !p.authorized(token, claims) {
 		return session.Identity{}, errAnswer
+	}
+	// OpenID Connect Core 1.0 section 3.1.2.1: auth_time is REQUIRED where max_age was asked. See wish.dated for where we insist.
+	if begun.Dated && claims.AuthTime <= 0 {
+		return session.Identity{}, fmt.Errorf("%w: it was asked for max_age, and its ID token has no auth_time", errProvider)
 	}
 	email, err := p.address(claims)
 	if err != nil {

@@ -34,6 +34,8 @@ const maxTarget = 2 << 10
 
 // Paths of our own endpoints, on the auth host but for the last two, which every guarded host has.
 const (
+	PathAuthorize = "/oauth2/authorize" // the OAuth server's, which sends people here and gets them back
+
 	PathSignIn   = "/.isogate/signin"
 	PathCallback = "/.isogate/callback"
 	PathSession  = "/.isogate/session"
@@ -52,9 +54,9 @@ type Flows struct {
 
 // flow is what travels from a product host to the auth host and, inside the state, through the provider.
 type flow struct {
-	Host    string `json:"h"` // a product's host
+	Host    string `json:"h"` // a product's host; inside the state the auth host too, for PathAuthorize alone
 	Target  string `json:"t"` // path and query there
-	Proof   string `json:"v"` // hash of the flow cookie of that host
+	Proof   string `json:"v"` // hash of the flow cookie of that host; none on the auth host
 	Expires int64  `json:"e"` // Unix seconds
 }
 
@@ -85,16 +87,24 @@ func (f Flows) open(sealed string) (flow, error) {
 	if err := f.unseal(purposeFlow, sealed, &opened); err != nil {
 		return flow{}, err
 	}
-	if f.Now().Unix() >= opened.Expires || !f.known(opened) {
+	if f.Now().Unix() >= opened.Expires || !f.serves(opened.Host) || !f.known(opened) {
 		return flow{}, errSealed
 	}
 	return opened, nil
 }
 
-// known holds for a path on the host of a product, as the file has them now.
+// known holds for a path on the host of a product, as the file has them now, and for the OAuth server's authorization endpoint, if there is
+// one.
 func (f Flows) known(to flow) bool {
+	if f.toAuthorize(to) {
+		path, _, _ := strings.Cut(to.Target, "?")
+		return path == PathAuthorize && len(f.Cloud.Clients) > 0
+	}
 	return f.serves(to.Host) && strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
 }
+
+// toAuthorize tells whether a flow leads to the auth host, where it needs no ticket.
+func (f Flows) toAuthorize(to flow) bool { return to.Host == f.Cloud.AuthHost() }
 
 // serves tells whether a host is a product's.
 func (f Flows) serves(host string) bool {

@@ -90,14 +90,17 @@ func TestStateEndsAfterItsTime(t *testing.T) {
 // A flow that was sealed for a host which the file no longer has, or for a target that names another host, leads nowhere.
 func TestFlowLeadsOnlyToAPathOfAProduct(t *testing.T) {
 	f, now := newFlows(t)
+	f.Cloud.Clients = []topology.Client{{ID: "commercial"}}
 	for _, c := range []struct {
 		host, target string
 		want         bool
 	}{
-		{"issues.acme.test", "/", true}, {"wiki.acme.test", "/a//b?c=//d", true},
+		{"issues.acme.test", "/", true}, {"wiki.acme.test", "/a//b?c=//d", true}, {"issues.acme.test", "/oauth2/authorize?a=b", true},
 		{"issues.acme.test", "//evil.example", false}, {"issues.acme.test", "", false}, {"issues.acme.test", "https://evil.example", false},
 		{"issues.acme.test", "@evil.example", false}, {"auth.acme.test", "/", false}, {"former.acme.test", "/", false}, {"", "/", false},
 		{"evil.example", "/", false}, {"issues.acme.test.evil.example", "/", false},
+		// Known inside a state, and yet no flow: only the OAuth server leads there.
+		{"auth.acme.test", "/oauth2/authorize?client_id=commercial", false}, {"auth.acme.test", "/oauth2/authorize", false},
 	} {
 		sealed, err := f.seal(purposeFlow, flow{Host: c.host, Target: c.target, Expires: now.Add(time.Minute).Unix()})
 		if err != nil {
@@ -105,6 +108,32 @@ func TestFlowLeadsOnlyToAPathOfAProduct(t *testing.T) {
 		}
 		if _, err := f.open(sealed); (err == nil) != c.want {
 			t.Errorf("%s %s: %v", c.host, c.target, err)
+		}
+	}
+}
+
+// On the auth host there is one place to come back to, where there is an OAuth server.
+func TestOneTargetOnTheAuthHostIsKnown(t *testing.T) {
+	f, _ := newFlows(t)
+	clients := []topology.Client{{ID: "commercial"}}
+	for _, c := range []struct {
+		host, target string
+		clients      []topology.Client
+		want         bool
+	}{
+		{"auth.acme.test", "/oauth2/authorize?client_id=commercial", clients, true}, {"auth.acme.test", "/oauth2/authorize", clients, true},
+		{"auth.acme.test", "/oauth2/authorize?x=/../../", clients, true}, {"auth.acme.test", "/oauth2/authorize?client_id=commercial", nil, false},
+		{"auth.acme.test", "/", clients, false}, {"auth.acme.test", "", clients, false}, {"auth.acme.test", "/oauth2/authorize/", clients, false},
+		{"auth.acme.test", "/oauth2/authorize/../decision", clients, false}, {"auth.acme.test", "/oauth2/authorize#x", clients, false},
+		{"auth.acme.test", "/oauth2/authorize;x?a=b", clients, false}, {"auth.acme.test", "/oauth2/authorizex", clients, false},
+		{"auth.acme.test", "/OAuth2/authorize", clients, false}, {"auth.acme.test", "//oauth2/authorize", clients, false},
+		{"auth.acme.test", "/oauth2/decision", clients, false}, {"auth.acme.test", "/.isogate/session", clients, false},
+		{"auth.acme.test", "@evil.example/oauth2/authorize", clients, false}, {"auth.acme.test.", "/oauth2/authorize", clients, false},
+		{"Auth.acme.test", "/oauth2/authorize", clients, false}, {"evil.example", "/oauth2/authorize", clients, false},
+	} {
+		f.Cloud.Clients = c.clients
+		if got := f.known(flow{Host: c.host, Target: c.target}); got != c.want {
+			t.Errorf("%s %s, %d clients: known %t", c.host, c.target, len(c.clients), got)
 		}
 	}
 }

@@ -26,10 +26,14 @@ type ticket struct {
 	Target  string `json:"t"`
 }
 
-// leave brings a signed-in person to the host that they wanted, with a ticket for it.
+// leave brings a signed-in person to the host that they wanted, with a ticket for it. On the auth host itself none is needed: the session's
+// cookie is there, or is set with this very answer.
 func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer, error) {
 	if back == nil || !d.known(*back) {
 		return page.Redirect(http.StatusSeeOther, d.Cloud.URL(d.Cloud.AuthHost())+PathSession), nil
+	}
+	if d.toAuthorize(*back) {
+		return page.Redirect(http.StatusSeeOther, d.url(*back)), nil
 	}
 	secret := make([]byte, 32)
 	rand.Read(secret) // it never returns an error: without randomness the process ends

@@ -10,8 +10,8 @@ import (
 // hidden are the fields that a page's form hands on.
 func hidden(body string) url.Values {
 	fields := url.Values{}
-	for _, input := range regexp.MustCompile(`<input name="[a-z]+" type="hidden" value="[^"]*">`).FindAllString(body, -1) {
-		fields.Add(found(input, `name="([a-z]+)"`), found(input, `value="([^"]*)"`))
+	for _, input := range regexp.MustCompile(`<input name="[a-z_]+" type="hidden" value="[^"]*">`).FindAllString(body, -1) {
+		fields.Add(found(input, `name="([a-z_]+)"`), found(input, `value="([^"]*)"`))
 	}
 	return fields
 }
@@ -24,9 +24,15 @@ func (b browser) typed(form response, email string) response {
 	return b.post(atAuth+PathSignIn, fields)
 }
 
+// wishes are sets of what a sign-in may ask of the provider.
+var wishes = map[string]url.Values{
+	"none": {}, "another account": {"prompt": {"login"}}, "a fresh proof": {"max_age": {"60"}}, "at once": {"max_age": {"0"}},
+	"a strong proof": {"acr_values": {"urn:acme:mfa phr"}}, "all": {"prompt": {"login"}, "max_age": {"3600"}, "acr_values": {`a&b=c "d" <e>`}},
+}
+
 // Who asked for another account must be asked who they are, whichever way leads to the provider: else it lets the same account in again, and
-// on a shared computer the next person comes in as the one before.
-func TestPromptLoginSurvivesTheWayToTheProvider(t *testing.T) {
+// on a shared computer the next person comes in as the one before. The other wishes are not lost either.
+func TestWishesSurviveTheWayToTheProvider(t *testing.T) {
 	for _, way := range []struct {
 		name string
 		lead func(b browser, begin string) *url.URL
@@ -44,27 +50,37 @@ func TestPromptLoginSurvivesTheWayToTheProvider(t *testing.T) {
 		}},
 		{"a link with the provider", func(b browser, begin string) *url.URL { return b.led(b.get(begin + "&provider=honest")) }},
 	} {
-		for _, prompt := range []string{"login", ""} {
-			t.Run(way.name+"/"+prompt, func(t *testing.T) {
+		for name, wish := range wishes {
+			t.Run(way.name+"/"+name, func(t *testing.T) {
 				r := newRig(t, "honest", "evil")
+				r.idps["honest"].behave(conduct{claims: say(map[string]any{"auth_time": r.clock.now().Unix()})})
 				begin, cookie, err := r.Begin(productHost, "/x", "a=b")
 				if err != nil {
 					t.Fatal(err)
 				}
 				b := r.browser()
 				b.jar[productHost] = map[string]string{cookie.Name: cookie.Secret}
-				if prompt != "" {
-					begin += "&prompt=" + prompt
-				}
-				at := way.lead(b, begin)
-				if got := at.Query().Get("prompt"); got != prompt || at.Query().Has("prompt") != (prompt != "") {
-					t.Errorf("the provider is told prompt=%q, want %q", got, prompt)
-				}
+				at := way.lead(b, begin+"&"+wish.Encode())
+				told(t, at, wish)
 				enter := b.get(b.answered("honest", at, "bob"))
 				if back := b.get(b.led(enter).String()); back.location != "https://"+productHost+"/x?a=b" {
 					t.Errorf("and then it leads to %q", back.location)
 				}
+
+				at = way.lead(r.browser(), entrance(sentQuery)+"&"+wish.Encode())
+				told(t, at, wish)
 			})
+		}
+	}
+}
+
+// told compares what the provider is told of the wishes.
+func told(t *testing.T, at *url.URL, want url.Values) {
+	t.Helper()
+	got := at.Query()
+	for _, name := range []string{"prompt", "max_age", "acr_values"} {
+		if got.Has(name) != want.Has(name) || got.Get(name) != want.Get(name) || len(got[name]) > 1 {
+			t.Errorf("the provider is told %s=%q, want %q", name, got[name], want[name])
 		}
 	}
 }

@@ -102,31 +102,25 @@ func (p *Provider) oauth(d *discovered, base string) *oauth2.Config {
 	}
 }
 
-// wish is what a sign-in asks of the provider beside the person.
-type wish struct {
-	again bool   // ask who it is even if the provider knows (prompt=login)
-	hint  string // the address that the person typed (login_hint)
-}
-
-// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce.
-func (p *Provider) start(ctx context.Context, base, state, nonce, verifier string, w wish) (string, error) {
+// start gives the address at the provider that begins a sign-in, with PKCE (RFC 7636 S256) and a nonce. sealed is begun, as it travels.
+func (p *Provider) start(ctx context.Context, base, sealed string, begun state, w wish) (string, error) {
 	d, err := p.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	options := []oauth2.AuthCodeOption{oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)}
-	if w.again {
-		options = append(options, oauth2.SetAuthURLParam("prompt", promptLogin))
+	options := []oauth2.AuthCodeOption{oidc.Nonce(begun.Nonce), oauth2.S256ChallengeOption(begun.Verifier)}
+	for _, param := range w.params() {
+		options = append(options, oauth2.SetAuthURLParam(param.Name, param.Value))
 	}
 	if w.hint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", w.hint))
 	}
-	return p.oauth(d, base).AuthCodeURL(state, options...), nil
+	return p.oauth(d, base).AuthCodeURL(sealed, options...), nil
 }
 
 // finish redeems the code of an answer that belongs to our state, and judges the ID token, which it returns too. The error is errAnswer, a
 // Refusal or errProvider.
-func (p *Provider) finish(ctx context.Context, answer map[string]string, base, nonce, verifier string) (who session.Identity, idToken string, err error) {
+func (p *Provider) finish(ctx context.Context, answer map[string]string, base string, begun state) (who session.Identity, idToken string, err error) {
 	d, err := p.known(ctx)
 	if err != nil {
 		return who, "", err
@@ -140,12 +134,12 @@ func (p *Provider) finish(ctx context.Context, answer map[string]string, base, n
 	if answer["code"] == "" {
 		return who, "", errAnswer
 	}
-	token, err := p.oauth(d, base).Exchange(oidc.ClientContext(ctx, p.client), answer["code"], oauth2.VerifierOption(verifier))
+	token, err := p.oauth(d, base).Exchange(oidc.ClientContext(ctx, p.client), answer["code"], oauth2.VerifierOption(begun.Verifier))
 	if err != nil {
 		return who, "", exchangeError(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	who, err = p.judge(ctx, d, raw, nonce)
+	who, err = p.judge(ctx, d, raw, begun)
 	return who, raw, err
 }
 

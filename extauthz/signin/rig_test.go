@@ -69,8 +69,10 @@ func newRig(t *testing.T, ids ...string) *rig {
 	hour := session.Limits{Idle: time.Hour, Absolute: time.Hour}
 	r.Door = &Door{
 		Flows: Flows{
-			Cloud: topology.Cloud{ID: "acme-0123456789abcdef", Domain: "acme.test", Products: []topology.Product{{ID: "issues"}}},
-			Seal:  seal, Now: r.clock.now,
+			Cloud: topology.Cloud{
+				ID: "acme-0123456789abcdef", Domain: "acme.test", Products: []topology.Product{{ID: "issues"}}, Clients: []topology.Client{{ID: "commercial"}},
+			},
+			Seal: seal, Now: r.clock.now,
 		},
 		Sessions: session.NewStored(r.bolt, r.clock.now), Tickets: r.bolt,
 		Policies: session.Policies{Default: hour, Believed: map[string][]string{}},

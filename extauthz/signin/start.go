@@ -1,8 +1,11 @@
 package signin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -19,6 +22,7 @@ type state struct {
 	Proof    string `json:"v"` // hash of the auth host's flow cookie
 	Expires  int64  `json:"e"` // Unix seconds
 	Back     *flow  `json:"b"` // where the person wanted to go; nil if nowhere in particular
+	Dated    bool   `json:"d"` // whether the answer must say when the person proved who they are; see wish.dated
 }
 
 // signIn sends a person to the provider, or, if they are signed in already, straight back with a ticket. Where there are several providers it
@@ -27,22 +31,21 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	if !d.navigates(v) {
 		return page.Denial(http.StatusUnauthorized, "unauthenticated", false, d.SignInURL()), nil
 	}
-	sealed, given := v.query["flow"]
-	back, err := d.wanted(sealed, given)
+	in, err := d.entry(v.query)
 	if err != nil {
 		return page.StartAgain(d.home(v.host)), nil
 	}
 	living, err := d.living(v)
 	switch {
-	case err == nil && v.query["prompt"] != promptLogin:
-		return d.leave(v, living, back)
+	case err == nil && !in.again: // whether it is fresh and strong enough, the OAuth server decides: it asks for prompt=login where it is not
+		return d.leave(v, living, in.back)
 	case err != nil && !errors.Is(err, session.ErrNone):
 		return failed(err)
 	}
-	if provider := d.only(v.query["provider"]); provider != nil {
-		return d.toProvider(v, provider, back, wish{again: v.query["prompt"] == promptLogin}, func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
+	if provider := cmp.Or(d.only(v.query["provider"]), d.hinted(in.hint)); provider != nil {
+		return d.toProvider(v, provider, in, func(address string) page.Answer { return page.Redirect(http.StatusFound, address) })
 	}
-	return page.AskEmail(PathSignIn, carried(v.query), "", ""), nil
+	return page.AskEmail(PathSignIn, in.carry, in.hint, ""), nil
 }
 
 // only is the provider that was named, or the one that there is.
@@ -63,33 +66,43 @@ func (d *Door) named(id string) *Provider {
 	return nil
 }
 
+// hinted is the one provider that signs in addresses like this, or nil.
+func (d *Door) hinted(email string) *Provider {
+	_, domain, _ := strings.Cut(email, "@")
+	if fit := d.fit(domain); len(fit) == 1 {
+		return fit[0]
+	}
+	return nil
+}
+
+// fit are the providers that are believed for a domain.
+func (d *Door) fit(domain string) (fit []*Provider) {
+	for _, p := range d.Providers {
+		if slices.Contains(p.Domains, domain) {
+			fit = append(fit, p)
+		}
+	}
+	return fit
+}
+
 // promptLogin asks the provider to ask the person again (OpenID Connect Core 1.0 section 3.1.2.1): the only value that our sign-in takes.
 const promptLogin = "login"
 
 // another is where a person begins anew with another account than the one that the provider knows.
 func (d *Door) another() string { return d.SignInURL() + "?prompt=" + promptLogin }
 
-// wanted is the flow that a person comes with, or nil where they came by themselves.
-func (d *Door) wanted(sealed string, given bool) (*flow, error) {
-	if !given {
-		return nil, nil
-	}
-	back, err := d.open(sealed)
-	return &back, err
-}
-
 // toProvider begins a sign-in at a provider. lead makes the answer that leads to an address there.
-func (d *Door) toProvider(v visit, provider *Provider, back *flow, w wish, lead func(address string) page.Answer) (page.Answer, error) {
+func (d *Door) toProvider(v visit, provider *Provider, in entry, lead func(address string) page.Answer) (page.Answer, error) {
 	cookie := session.NewFlowCookie(d.Now())
 	begun := state{
 		Provider: provider.ID, Nonce: oauth2.GenerateVerifier(), Verifier: oauth2.GenerateVerifier(),
-		Proof: proof(cookie.Secret), Expires: d.Now().Add(session.FlowLifetime).Unix(), Back: back,
+		Proof: proof(cookie.Secret), Expires: d.Now().Add(session.FlowLifetime).Unix(), Back: in.back, Dated: in.dated(),
 	}
 	sealed, err := d.seal(purposeState, begun)
 	if err != nil {
 		return failed(err)
 	}
-	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun.Nonce, begun.Verifier, w)
+	address, err := provider.start(v.Context(), d.callbackURL(), sealed, begun, in.wish)
 	if err != nil {
 		return page.ProviderUnavailable(d.again(v, begun)), err
 	}

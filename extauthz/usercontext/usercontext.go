@@ -39,10 +39,22 @@ type Claims struct {
 	AMR      []string `json:"amr,omitempty"`
 	CloudID  string   `json:"isolated_cloud_id"`
 
+	// Who acts in the person's name (RFC 8693 section 4.1), in a token for a call that comes through the gateway.
+	Act *Actor `json:"act,omitempty"`
+
+	// Only for the OAuth server.
+	Managed       *bool `json:"managed,omitempty"`        // whether the person's e-mail domain is a verified one of the organisation
+	SessionExpiry int64 `json:"session_expiry,omitempty"` // when the session ends for commercial services if nothing more happens
+
 	// Only what the product's entry asks for.
 	Email  string   `json:"email,omitempty"`
 	Name   string   `json:"name,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+}
+
+// Actor is a commercial service that calls on behalf of a person.
+type Actor struct {
+	Subject string `json:"sub"` // its SPIFFE id
 }
 
 // ErrInvalid means that a token must not be believed. ErrUnavailable means that this could not be found out, because the issuer's keys

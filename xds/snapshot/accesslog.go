@@ -12,7 +12,7 @@ import (
 // Access logs hold nothing personal: no path or query (they name what somebody reads), no client address, no user agent, no server name. What a
 // request was is told by its route, why it was refused by the reason that the check gave.
 
-// shared stands in the logs of both roles.
+// shared stands in the logs of all roles.
 var shared = map[string]string{
 	"time":     "%START_TIME%",
 	"flags":    "%RESPONSE_FLAGS%",
@@ -28,18 +28,17 @@ func (b *builder) connectionLog() *accesslogv3.AccessLog {
 	})
 }
 
-func (b *builder) requestLog() *accesslogv3.AccessLog {
-	return b.accessLog(map[string]string{
+func (b *builder) requestLog(own map[string]string) *accesslogv3.AccessLog {
+	fields := map[string]string{
 		"method":  "%REQ(:METHOD)%",
 		"route":   "%ROUTE_NAME%",
-		"product": "%METADATA(ROUTE:isogate:product)%",
 		"reason":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:reason)%",
-		"policy":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:policy)%", // the digest of the policies that decided
-		"rule":    "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:rule)%",   // the word of their rule
 		"code":    "%RESPONSE_CODE%",
 		"details": "%RESPONSE_CODE_DETAILS%",
-		"id":      "%STREAM_ID%",
-	})
+		"id":      "%STREAM_ID%", // made here for each request
+	}
+	maps.Copy(fields, own)
+	return b.accessLog(fields)
 }
 
 func (b *builder) accessLog(own map[string]string) *accesslogv3.AccessLog {

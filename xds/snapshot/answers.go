@@ -11,9 +11,9 @@ import (
 //go:embed answers.lua
 var answersLua string
 
-// productAnswers removes from a product's answer what only we may say. It is a filter of the product's cluster and not of the listener: so it sees
-// exactly what products answer, and never an answer of the check or of the door, whose cookies are ours.
-func (b *builder) productAnswers() *hcmv3.HttpFilter {
+// backendAnswers removes from a backend's answer what only we may say. It is a filter of the backend's cluster and not of the listener: so it sees
+// exactly what backends answer, and never an answer of the check or of the door, whose cookies are ours, nor the cookie that the check adds to a pass.
+func (b *builder) backendAnswers() *hcmv3.HttpFilter {
 	return b.httpFilter("envoy.filters.http.lua", &luav3.Lua{
 		DefaultSourceCode: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: answersLua}},
 		StatPrefix:        "answers",

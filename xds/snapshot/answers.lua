@@ -1,4 +1,4 @@
--- A product may not set a cookie whose name begins with __Host-isogate: it could put a session of its own making into a person's browser.
+-- A product or service may not set a cookie whose name begins with __Host-isogate: it could put a session of its own making into a person's browser.
 -- Nor may it send headers with which Envoy is steered, or that carry our identity headers back out.
 
 local function ours(line)

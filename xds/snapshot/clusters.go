@@ -9,16 +9,14 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"isogate/envoy/daemon"
-	"isogate/envoy/topology"
 )
 
-// Names of the clusters of our own daemons. A product's begins with "product.", so no product's id can be one of these.
+// Names of the clusters of our own daemons. A backend's begins with "product." or "service.", so no id can be one of these.
 const (
 	checkCluster = "extauthz.check"
 	doorCluster  = "extauthz.door"
+	oauthCluster = "oidcprovider"
 )
-
-func productName(p topology.Product) string { return "product." + p.ID }
 
 // checkCluster's connection is probed, so a hung daemon is noticed between requests too. Envoy's default of 1024 requests would turn load into 503s.
 func (b *builder) checkCluster(socket string) *clusterv3.Cluster {
@@ -35,21 +33,21 @@ func (b *builder) checkCluster(socket string) *clusterv3.Cluster {
 	return cluster
 }
 
-// doorCluster is extauthz's own pages and endpoints, in HTTP/1.1.
-func (b *builder) doorCluster(socket string) *clusterv3.Cluster {
-	cluster := unixCluster(doorCluster, socket)
+// ownCluster is what one of our daemons serves to browsers and programs, in HTTP/1.1.
+func (b *builder) ownCluster(name, socket string) *clusterv3.Cluster {
+	cluster := unixCluster(name, socket)
 	cluster.CircuitBreakers = breakers(4096)
 	cluster.TypedExtensionProtocolOptions = b.httpOptions(http1())
 	return cluster
 }
 
-// productCluster speaks HTTP/1.1 to a product and cleans what it answers.
-func (b *builder) productCluster(p topology.Product) *clusterv3.Cluster {
-	cluster := tcpCluster(productName(p), p.Upstream)
+// backendCluster speaks HTTP/1.1 to a backend and cleans what it answers.
+func (b *builder) backendCluster(to backend) *clusterv3.Cluster {
+	cluster := tcpCluster(to.cluster, to.upstream)
 	cluster.CircuitBreakers = breakers(4096)
 	options := http1()
 	options.HttpFilters = []*hcmv3.HttpFilter{
-		b.productAnswers(),
+		b.backendAnswers(),
 		b.httpFilter("envoy.filters.http.upstream_codec", &upstreamcodecv3.UpstreamCodec{}), // must be last
 	}
 	cluster.TypedExtensionProtocolOptions = b.httpOptions(options)

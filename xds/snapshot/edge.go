@@ -14,8 +14,8 @@ import (
 	"isogate/envoy/topology"
 )
 
-// Edge is what the edge gets: connections go by their TLS server name to the ingress of the cloud that owns it. There is no key and no HTTP here,
-// so an edge in the wrong hands sees names, addresses and bytes. A server name of no cloud, and what is no TLS, is closed.
+// Edge is what the edge gets: connections go by their TLS server name to the ingress of the cloud that owns it, or to the commercial Envoy. There is
+// no key and no HTTP here, so an edge in the wrong hands sees names, addresses and bytes. A server name of nobody, and what is no TLS, is closed.
 func Edge(platform topology.Platform, clouds []topology.Directory) (Resources, error) {
 	if len(clouds) == 0 {
 		return Resources{}, errors.New("snapshot: the edge has no cloud to forward to")
@@ -24,8 +24,16 @@ func Edge(platform topology.Platform, clouds []topology.Directory) (Resources, e
 	var chains []*listenerv3.FilterChain
 	var r Resources
 	for _, c := range clouds {
-		chains = append(chains, b.passThrough(c))
+		// The wildcard stands for one label or more and so covers auth.<domain>; Envoy prefers a whole name, and then the longest suffix, where one
+		// cloud's domain stands below another's.
+		chains = append(chains, b.passThrough(cloudName(c), "*."+c.Domain, cloudName(c)))
 		r.Clusters = append(r.Clusters, b.cloudCluster(c))
+	}
+	for _, host := range platform.Hosts() { // a chain each: where one is added, Envoy leaves the connections of the others alone
+		chains = append(chains, b.passThrough("host."+host, host, commercialName))
+	}
+	if platform.Serves() {
+		r.Clusters = append(r.Clusters, commercialCluster(platform))
 	}
 	l := listener("edge", platform.Listeners.Edge, []*listenerv3.ListenerFilter{b.tlsInspector()}, chains)
 	l.AccessLog = []*accesslogv3.AccessLog{b.connectionLog()}
@@ -33,24 +41,32 @@ func Edge(platform topology.Platform, clouds []topology.Directory) (Resources, e
 	return b.finish(r)
 }
 
+const commercialName = "commercial"
+
 func cloudName(c topology.Directory) string { return "cloud." + c.ID }
 
-// passThrough forwards the bytes of one cloud's names. The wildcard stands for one label or more and so covers auth.<domain>; Envoy prefers the
-// longest suffix where one cloud's domain stands below another's.
-func (b *builder) passThrough(c topology.Directory) *listenerv3.FilterChain {
+// passThrough forwards the bytes of connections that ask for a name.
+func (b *builder) passThrough(name, serverName, cluster string) *listenerv3.FilterChain {
 	proxy := &tcpproxyv3.TcpProxy{
-		StatPrefix:       cloudName(c),
-		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cloudName(c)},
-		IdleTimeout:      seconds(3600), // the ingress ends idle connections sooner; this is for one that is gone
+		StatPrefix:       cluster,
+		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: cluster},
+		IdleTimeout:      seconds(3600), // whoever ends TLS ends idle connections sooner; this is for one that is gone
 	}
 	return &listenerv3.FilterChain{
-		Name:             cloudName(c),
-		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{"*." + c.Domain}, TransportProtocol: "tls"},
+		Name:             name,
+		FilterChainMatch: &listenerv3.FilterChainMatch{ServerNames: []string{serverName}, TransportProtocol: "tls"},
 		Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.tcp_proxy",
 			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(proxy)},
 		}},
 	}
+}
+
+// commercialCluster is not told the client's address: that side has no use for it that would be worth knowing it.
+func commercialCluster(platform topology.Platform) *clusterv3.Cluster {
+	cluster := tcpCluster(commercialName, platform.FromEdge())
+	cluster.CircuitBreakers = breakers(10_000)
+	return cluster
 }
 
 // cloudCluster is a cloud's ingress, told the client's address by PROXY protocol version 2. Its connection limit is its own, so a flood of one

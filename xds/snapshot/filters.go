@@ -17,7 +17,7 @@ import (
 //     before it would read a request that nobody has judged.
 //  3. router is last by Envoy's rule. Direct responses come from it, so they too are asked about first.
 //
-// What products answer is cleaned below the router, in their clusters (productAnswers).
+// What backends answer is cleaned below the router, in their clusters (backendAnswers).
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
 		b.hsts(),
@@ -26,7 +26,7 @@ func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	}
 }
 
-// hsts overwrites what a product may say: the hosts are ours (RFC 6797 section 6.1).
+// hsts overwrites what a backend may say: the hosts are ours (RFC 6797 section 6.1).
 func (b *builder) hsts() *hcmv3.HttpFilter {
 	return b.httpFilter("envoy.filters.http.header_mutation", &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
 		ResponseMutations: []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_Append{Append: hstsHeader()}}},

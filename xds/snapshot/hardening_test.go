@@ -145,7 +145,7 @@ func TestTheCheckStandsRightBeforeTheRouter(t *testing.T) {
 // An upgrade passes where a product's route says so, and nowhere else (CVE-2026-73548).
 func TestUpgradesAreClosedUnlessARouteOpensThem(t *testing.T) {
 	c := cloud()
-	table := (&builder{}).routes(c)
+	table := ingressOf(t, c).Routes[0]
 	open := 0
 	for _, host := range table.GetVirtualHosts() {
 		for _, route := range host.GetRoutes() {
@@ -161,7 +161,7 @@ func TestUpgradesAreClosedUnlessARouteOpensThem(t *testing.T) {
 		t.Errorf("%d upgrades are open, want that of the one product that asks for it", open)
 	}
 	c.Products = []topology.Product{{ID: "wiki", Upstream: "127.0.0.1:1"}}
-	for _, host := range (&builder{}).routes(c).GetVirtualHosts() {
+	for _, host := range ingressOf(t, c).Routes[0].GetVirtualHosts() {
 		for _, route := range host.GetRoutes() {
 			if len(route.GetRoute().GetUpgradeConfigs()) > 0 {
 				t.Errorf("%s opens an upgrade that nobody asked for", route.GetName())

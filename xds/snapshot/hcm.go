@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,16 +14,17 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// httpConnectionManager is hardened so that Envoy, the check and the product see one path, one host and no header that a client may not write.
-func (b *builder) httpConnectionManager() *listenerv3.Filter {
+// httpConnectionManager is hardened so that Envoy, the check and the backend see one path, one host and no header that a client may not write.
+func (b *builder) httpConnectionManager(f front) *listenerv3.Filter {
 	hcm := &hcmv3.HttpConnectionManager{
-		StatPrefix:     "ingress",
-		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: routesName, ConfigSource: ads()}},
+		StatPrefix:     string(f.role),
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: string(f.role), ConfigSource: ads()}},
 		HttpFilters:    b.httpFilters(),
-		AccessLog:      []*accesslogv3.AccessLog{b.requestLog()},
+		AccessLog:      []*accesslogv3.AccessLog{b.requestLog(f.log)},
 
-		UseRemoteAddress:              yes, // the address of the PROXY header; x-forwarded-* of clients count nothing
-		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.strip()},
+		UseRemoteAddress:              yes, // the address of the PROXY header or the connection; x-forwarded-* of clients count nothing
+		SkipXffAppend:                 !f.knowsClient,
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.strip(f)},
 		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
 		PreserveExternalRequestId:     false,
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
@@ -44,7 +47,7 @@ func (b *builder) httpConnectionManager() *listenerv3.Filter {
 	}
 }
 
-// bound sets the limits on what one connection and one request may take. Routes to products have their own time limits.
+// bound sets the limits on what one connection and one request may take. Routes to backends have their own time limits.
 func bound(hcm *hcmv3.HttpConnectionManager) {
 	hcm.MaxRequestHeadersKb = number(32)
 	hcm.RequestHeadersTimeout = seconds(10)
@@ -56,7 +59,7 @@ func bound(hcm *hcmv3.HttpConnectionManager) {
 		HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST, // many backends read x_y as x-y
 	}
 	hcm.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AllowChunkedLength: false, AcceptHttp_10: false}
-	// No extended CONNECT (RFC 8441): products speak HTTP/1.1, and Envoy would hand them an upgrade without Sec-WebSocket-Key. Browsers open
+	// No extended CONNECT (RFC 8441): backends speak HTTP/1.1, and Envoy would hand them an upgrade without Sec-WebSocket-Key. Browsers open
 	// HTTP/1.1 for a WebSocket then.
 	hcm.Http2ProtocolOptions = &corev3.Http2ProtocolOptions{
 		MaxConcurrentStreams:                    number(100),
@@ -73,10 +76,22 @@ var clientMayNotSend = []string{
 	"x-method-override",
 }
 
-// strip removes them before routing and before the check. Envoy then writes its own x-forwarded-for, x-forwarded-proto and x-request-id.
-func (b *builder) strip() *corev3.TypedExtensionConfig {
+// fromElsewhere are prefixes of headers that tie a request to what was recorded at another place (W3C Trace Context, W3C Baggage, B3). A page inside
+// could have the browser send them to the commercial side, whose logs would then name the same visit as those inside.
+var fromElsewhere = []string{"traceparent", "tracestate", "baggage", "b3", "x-b3-", "x-request-id"}
+
+// addressHeaders are what Envoy itself makes of the address that connects to it.
+var addressHeaders = []string{"x-forwarded-for", "x-envoy-external-address", "x-envoy-internal"}
+
+// strip removes them before routing and before the check. Envoy then writes its own x-forwarded-proto and x-request-id, and where the client's
+// address is known x-forwarded-for.
+func (b *builder) strip(f front) *corev3.TypedExtensionConfig {
+	prefixes := slices.Clone(clientMayNotSend)
+	if !f.knowsClient {
+		prefixes = append(prefixes, fromElsewhere...)
+	}
 	config := &earlyv3.HeaderMutation{}
-	for _, prefix := range clientMayNotSend {
+	for _, prefix := range prefixes {
 		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
 			RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
 				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix},

@@ -10,7 +10,7 @@ import (
 	"isogate/envoy/daemon"
 )
 
-// listener is what both roles share: a bound on what is read before a filter chain is chosen, and on what is buffered afterwards.
+// listener is what all roles share: a bound on what is read before a filter chain is chosen, and on what is buffered afterwards.
 //
 // A changed listener is replaced by Envoy and every open stream of the old one is cut in the end, so what changes often (routes, certificates)
 // must not be part of it.

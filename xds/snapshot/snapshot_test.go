@@ -31,6 +31,7 @@ func cloud() topology.Cloud {
 			{ID: "issues", Upstream: "127.0.0.1:9001", WebSockets: true, IdleTimeout: daemon.Duration(2 * time.Minute), StreamLimit: daemon.Duration(time.Hour)},
 			{ID: "wiki", Host: "docs.acme.example", Upstream: "wiki.internal:80"},
 		},
+		Clients: []topology.Client{{ID: "platform"}},
 	}
 }
 
@@ -55,7 +56,12 @@ func roles(t *testing.T) map[string]Resources {
 	must(t, edge, err)
 	ingress, err := Ingress(cloud(), []Certificate{{Name: "a", Chain: []byte("chain")}, {Name: "b", Chain: []byte("chain")}})
 	must(t, ingress, err)
-	return map[string]Resources{"edge": edge, "ingress": ingress}
+	whole, clouds := commercialSide()
+	both, err := Edge(whole, clouds)
+	must(t, both, err)
+	commercial, err := Commercial(whole, []Certificate{{Name: "a", Chain: []byte("chain")}, {Name: "b", Chain: []byte("chain")}})
+	must(t, commercial, err)
+	return map[string]Resources{"edge": both, "edge-alone": edge, "ingress": ingress, "commercial": commercial}
 }
 
 // The golden files are the whole configuration of each role: a change of it is read in review as a change of these files.
@@ -129,6 +135,7 @@ func TestVersion(t *testing.T) {
 	changes := map[string]func(*topology.Cloud, *[]Certificate){
 		"host":        func(c *topology.Cloud, _ *[]Certificate) { c.Products[1].Host = "w.acme.example" },
 		"upstream":    func(c *topology.Cloud, _ *[]Certificate) { c.Products[0].Upstream = "127.0.0.1:9009" },
+		"no client":   func(c *topology.Cloud, _ *[]Certificate) { c.Clients = nil },
 		"limit":       func(c *topology.Cloud, _ *[]Certificate) { c.Products[0].StreamLimit = 1 },
 		"listener":    func(c *topology.Cloud, _ *[]Certificate) { c.Listeners.Ingress = ":1" },
 		"certificate": func(_ *topology.Cloud, cs *[]Certificate) { (*cs)[0].Chain = []byte("renewed") },

@@ -1,0 +1,125 @@
+package world
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.yaml.in/yaml/v3"
+
+	"isogate/extauthz/keys"
+)
+
+// Client is the OAuth client of the world: the commercial platform, which recognises people of the isolated cloud.
+const Client = "commercial"
+
+const commercialHost = "id.commercial.localhost"
+
+// callback is where the OAuth server sends people back to the client.
+func (w *World) callback() string {
+	return "https://" + net.JoinHostPort(commercialHost, strconv.Itoa(w.ports.edge)) + "/.isogate/federated/callback"
+}
+
+func (w *World) clientFile(name string) string {
+	return filepath.Join(w.Dir, "secrets", "clients", name)
+}
+
+// privateKeys is the file with the client's private keys, for people's scripts.
+func (w *World) privateKeys() string { return w.clientFile(Client + ".private.jwks") }
+
+// makeClient makes the client's key, as the commercial platform would: the public half is what the isolated file names.
+func (w *World) makeClient() error {
+	signers, err := keys.OpenSigners(w.clientFile(Client), time.Now)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(w.clientFile(Client+".jwks"), signers.JWKS()); err != nil {
+		return err
+	}
+	private, err := privateSet(w.clientFile(Client), signers.JWKS())
+	if err != nil {
+		return err
+	}
+	return replaceFile(w.privateKeys(), private)
+}
+
+// privateSet is the one key of a folder as a JWK Set with the private half (RFC 7517).
+func privateSet(folder string, public []byte) ([]byte, error) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(public, &set); err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.pem"))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) != 1 || len(set.Keys) != 1 {
+		return nil, fmt.Errorf("%s holds %d keys and not one", folder, len(files))
+	}
+	raw, err := os.ReadFile(files[0])
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return nil, fmt.Errorf("%s is no PEM", files[0])
+	}
+	if set.Keys[0].Key, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(set, "", "  ")
+}
+
+// moreClients are the entries of the file that a person gave, as text below cloud.clients. They are not judged here: the daemons read them, and
+// say what is wrong.
+func (w *World) moreClients() (string, error) {
+	if w.Clients == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(w.Clients)
+	if err != nil {
+		return "", err
+	}
+	folder, err := filepath.Abs(filepath.Dir(w.Clients))
+	if err != nil {
+		return "", err
+	}
+	text, err := clientEntries(raw, folder)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", w.Clients, err)
+	}
+	return text, nil
+}
+
+// clientEntries makes the paths in entries absolute: they start at the folder of the file that they come from.
+func clientEntries(raw []byte, folder string) (string, error) {
+	var list []yaml.Node
+	if err := yaml.Unmarshal(raw, &list); err != nil || len(list) == 0 {
+		return "", errors.Join(errors.New("wants a list of clients, each as under cloud.clients"), err)
+	}
+	for _, entry := range list {
+		for i := 0; i+1 < len(entry.Content); i += 2 {
+			if value := entry.Content[i+1]; entry.Content[i].Value == "jwks" && !filepath.IsAbs(value.Value) {
+				value.Value = filepath.Join(folder, value.Value)
+			}
+		}
+	}
+	text, err := yaml.Marshal(list)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		out.WriteString("    " + line)
+	}
+	return out.String(), nil
+}

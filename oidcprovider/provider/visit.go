@@ -1,0 +1,138 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"isogate/extauthz/page"
+	"isogate/extauthz/usercontext"
+	"isogate/oidcprovider/code"
+)
+
+// returnSkew is how far a provider's clock, which says when a person signed in, may be behind ours.
+const returnSkew = 60 * time.Second
+
+// visit is one look at a pushed request by somebody's browser.
+type visit struct {
+	uri      string // the request_uri
+	request  code.Request
+	client   *Client
+	person   *usercontext.Claims // nil if nobody is signed in
+	returned time.Time           // when the browser was sent to sign in for this, or was shown a page; zero if neither
+	form     bool                // a form of ours was sent
+}
+
+// arrive finds out what a browser comes with. A request that does not live, a client that is not registered, or not the one that pushed it
+// (RFC 9126 section 2.2), and a redirect URI that is not registered any more are one and the same refusal: the browser is never led
+// anywhere by it (RFC 6749 section 4.1.2.1).
+func (p *Provider) arrive(r *http.Request, client, uri string) (visit, error) {
+	c, known := p.Clients[client]
+	if !known {
+		return visit{}, gone(code.ErrNone)
+	}
+	request, err := p.Codes.Pushed(r.Context(), uri)
+	if err != nil {
+		return visit{}, gone(err)
+	}
+	if request.Client != c.ID || !slices.Contains(c.RedirectURIs, request.RedirectURI) {
+		return visit{}, gone(code.ErrNone)
+	}
+	person, err := p.person(r)
+	if err != nil {
+		return visit{}, err
+	}
+	return visit{uri: uri, request: request, client: c, person: person}, nil
+}
+
+// person is who is signed in, as the ingress says, or nil. The ingress alone can set the header, so anything else than one good token of a
+// person means that something of ours is set up wrongly: nobody is taken for a stranger then, and nobody for somebody.
+func (p *Provider) person(r *http.Request) (*usercontext.Claims, error) {
+	tokens := r.Header.Values(usercontext.Header)
+	if len(tokens) == 0 {
+		return nil, nil
+	}
+	if len(tokens) > 1 {
+		return nil, errors.New("provider: several User Context Tokens in one request")
+	}
+	claims, err := p.People.Verify(r.Context(), tokens[0])
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("provider: the User Context Token: %w", err)
+	case claims.Act != nil: // a service in a person's name is not the person (RFC 8693 section 1.1)
+		return nil, errors.New("provider: a User Context Token of a service that acts for a person")
+	case claims.Session == "":
+		return nil, errors.New("provider: a User Context Token without a session")
+	case claims.CloudID != p.CloudID:
+		return nil, errors.New("provider: a User Context Token of another cloud")
+	}
+	return &claims, nil
+}
+
+// silent means that the client wants no page to be shown (OpenID Connect Core 1.0 section 3.1.2.1).
+func (v visit) silent() bool { return v.request.Prompt == "none" }
+
+// lack is what keeps a visit from a code before anybody is asked to confirm, as the error by which the client would be told; "" if nothing.
+func (v visit) lack(now time.Time) string {
+	switch {
+	case v.person == nil, !v.fresh(now):
+		return loginRequired
+	case !v.strong():
+		return unmetRequirements
+	case v.person.Managed == nil, !*v.person.Managed:
+		return accessDenied
+	}
+	return ""
+}
+
+// fresh tells whether the person signed in as lately as the client wants: within max_age of now or, who was sent to sign in, of that moment;
+// after that moment for prompt=login (OpenID Connect Core 1.0 section 3.1.2.1).
+func (v visit) fresh(now time.Time) bool {
+	login := v.request.Prompt == "login"
+	if !login && v.request.MaxAge == nil {
+		return true
+	}
+	var age int64
+	if !login {
+		age = max(0, *v.request.MaxAge)
+	}
+	if !v.returned.IsZero() {
+		now = v.returned.Add(-returnSkew)
+	} else if login {
+		return false
+	}
+	return v.person.AuthTime > 0 && v.person.AuthTime >= now.Unix()-age
+}
+
+// strong tells whether the person proved who they are in one of the ways that the client names (acr_values, the same section).
+func (v visit) strong() bool {
+	return len(v.request.ACRs) == 0 || v.person.ACR != "" && slices.Contains(v.request.ACRs, v.person.ACR)
+}
+
+// query is the query of the address that shows the request again.
+func (v visit) query() url.Values {
+	return url.Values{"client_id": {v.client.ID}, "request_uri": {v.uri}}
+}
+
+// leave brings an answer to the client: code or error with the state exactly as it was pushed, and the issuer (RFC 9207 section 2). A query
+// that the redirect URI has of its own stays (RFC 6749 section 3.1.2). 303 keeps any browser from posting anything there (FAPI 2.0 Security
+// Profile section 5.3.2.2). A form is answered by a page, since browsers hold redirects to the form-action of the form's page.
+func (v visit) leave(issuer string, answer url.Values) page.Answer {
+	answer.Set("iss", issuer)
+	if v.request.State != "" {
+		answer.Set("state", v.request.State)
+	}
+	joint := "?"
+	if strings.Contains(v.request.RedirectURI, "?") {
+		joint = "&"
+	}
+	target := v.request.RedirectURI + joint + answer.Encode()
+	if v.form {
+		return page.Continue(target)
+	}
+	return page.Redirect(http.StatusSeeOther, target)
+}
