@@ -57,8 +57,8 @@ type Verified struct {
 
 // Verify judges the DPoP header of a request, given as all of its lines.
 //
-// It follows RFC 9449, 4.3, and is narrower where that leaves room: ES256 and PS256 only, no JOSE header parameter beside
-// typ, alg and jwk, an ath only beside an access token. Everything cheap is checked before the signature, and the mark of
+// It follows RFC 9449, 4.3, and is narrower where that leaves room: ES256 and PS256 only, no JOSE header parameter that
+// must be understood or names another key, an ath only beside an access token. Everything cheap is checked before the signature, and the mark of
 // use is set last, so that a refused proof leaves nothing behind. A stranger can make a good proof with a key of his own;
 // where each one must not cost a mark, verify the client or the token first.
 //

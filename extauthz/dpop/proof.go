@@ -61,8 +61,11 @@ func parse(compact string) (p proof, err error) {
 	return p, nil
 }
 
-// parseHeader wants typ, alg and jwk and nothing else: a parameter that must be understood (crit, b64: RFC 7515, 4.1.11) or
-// that names another key (kid, jku, x5u, x5c: RFC 8725, 3.10) has no place to stand.
+// refusedHeader are the JOSE header parameters that a proof must not have: those that must be understood (crit, b64: RFC 7515, 4.1.11, RFC
+// 7797, 3), that name another key than the one inside (RFC 8725, 3.10), or that change what the text is (RFC 7516, 4.1).
+var refusedHeader = []string{"crit", "b64", "kid", "jku", "x5u", "x5c", "x5t", "x5t#S256", "cty", "zip", "enc", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c"}
+
+// parseHeader wants typ, alg and jwk. Parameters that nobody knows mean nothing (RFC 7515, 4).
 func parseHeader(raw []byte) (publicKey, error) {
 	found, err := object(raw)
 	if err != nil {
@@ -72,8 +75,13 @@ func parseHeader(raw []byte) (publicKey, error) {
 	if !isText || typ != proofType { // RFC 9449, 4.3, 4; RFC 8725, 3.11: no other kind of token is a proof
 		return publicKey{}, errors.New("typ is not dpop+jwt")
 	}
-	if found["jwk"] == nil || len(found) != 3 {
-		return publicKey{}, errors.New("other than typ, alg and jwk")
+	for _, name := range refusedHeader {
+		if _, there := found[name]; there {
+			return publicKey{}, errors.New("a header parameter that a proof must not have")
+		}
+	}
+	if found["jwk"] == nil {
+		return publicKey{}, errors.New("no jwk")
 	}
 	alg, _ := text(found["alg"])
 	return parsePublic(alg, found["jwk"])

@@ -31,7 +31,7 @@ func TestEmbeddedEC(t *testing.T) {
 	es, ps := newES256(t), newPS256(t)
 	x := must[[]byte](t)(decode(es.jwk["x"].(string)))
 	tests := []keyTest{
-		{"no jwk", `{"typ":"dpop+jwt","alg":"ES256","x":1}`, "other than", es},
+		{"no jwk", `{"typ":"dpop+jwt","alg":"ES256","x":1}`, "no jwk", es},
 		{"jwk null", headerOf("ES256", "null"), "jwk", es},
 		{"jwk a list", headerOf("ES256", "["+es.jwkJSON(t)+"]"), "jwk", es},
 		{"jwk a URL", headerOf("ES256", `"https://attacker.example/jwk"`), "jwk", es},

@@ -41,7 +41,7 @@ type Request struct {
 	Nonce       string    `json:"nonce,omitempty"`
 	Challenge   string    `json:"challenge"`         // code_challenge, S256
 	Thumbprint  string    `json:"jkt,omitempty"`     // of the DPoP key that the code is bound to (RFC 9449 section 10); "": none
-	Prompt      string    `json:"prompt,omitempty"`  // none, login or ""
+	Prompt      string    `json:"prompt,omitempty"`  // none; login, consent or both; or ""
 	MaxAge      *int64    `json:"max_age,omitempty"` // seconds; nil if not asked
 	ACRs        []string  `json:"acrs,omitempty"`    // acr_values, in the client's order
 	LoginHint   string    `json:"login_hint,omitempty"`

@@ -49,7 +49,7 @@ func (p *Provider) authorize(r *http.Request) (page.Answer, error) {
 	switch confirmed, err := p.Codes.Confirmed(r.Context(), v.person.Session, v.client.ID); {
 	case err != nil:
 		return page.Answer{}, err
-	case confirmed:
+	case confirmed && !v.asks("consent"):
 		return p.finish(r.Context(), v)
 	case v.silent():
 		return p.tell(r.Context(), v, consentRequired)
@@ -119,7 +119,7 @@ func (p *Provider) toSignIn(v visit) page.Answer {
 	back := v.query()
 	back.Set("returned", p.sealReturned(v.uri))
 	wish := url.Values{"authorize": {back.Encode()}}
-	if v.person != nil || v.request.Prompt == "login" { // a session that is not good enough would only lead back
+	if v.person != nil || v.asks("login") { // a session that is not good enough would only lead back
 		wish.Set("prompt", "login")
 	}
 	if v.request.MaxAge != nil {

@@ -83,6 +83,8 @@ var visits = []struct {
 	{"not confirmed, silently", wish("none", -1), "", false, "consent_required", ""},
 	{"confirmed", wish("", -1), "", true, "code", ""},
 	{"confirmed, silently", wish("none", -1), "", true, "code", ""},
+	{"consent", wish("consent", -1), "", true, "asks", "asks"},
+	{"consent and login", wish("consent login", -1), "", true, "sign-in prompt=login", "login_required"},
 	{"login", wish("login", -1), "", true, "sign-in prompt=login", "login_required"},
 	{"login, nobody", wish("login", -1), nobody, true, "sign-in prompt=login", "login_required"},
 	{"an age that is young enough", wish("", 3600), "", true, "code", ""},

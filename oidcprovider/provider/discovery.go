@@ -53,7 +53,7 @@ func (p *Provider) describe() metadata {
 		ISSParameter:      true,
 		Scopes:            []string{"openid"},
 		Claims:            []string{"iss", "sub", "aud", "exp", "iat", "nonce", "acr", "auth_time", "isolated_cloud_id", "sid", "session_expiry"},
-		Prompts:           []string{"none", "login"},
+		Prompts:           []string{"none", "login", "consent"},
 	}
 }
 

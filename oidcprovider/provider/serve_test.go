@@ -126,7 +126,7 @@ func TestTheDocuments(t *testing.T) {
 		"authorization_response_iss_parameter_supported":        true,
 		"scopes_supported":                                      []any{"openid"},
 		"claims_supported":                                      []any{"iss", "sub", "aud", "exp", "iat", "nonce", "acr", "auth_time", "isolated_cloud_id", "sid", "session_expiry"},
-		"prompt_values_supported":                               []any{"none", "login"},
+		"prompt_values_supported":                               []any{"none", "login", "consent"},
 		"claims_parameter_supported":                            false,
 		"request_parameter_supported":                           false,
 		"request_uri_parameter_supported":                       false,

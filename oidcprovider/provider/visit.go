@@ -76,6 +76,9 @@ func (p *Provider) person(r *http.Request) (*usercontext.Claims, error) {
 // silent means that the client wants no page to be shown (OpenID Connect Core 1.0 section 3.1.2.1).
 func (v visit) silent() bool { return v.request.Prompt == "none" }
 
+// asks tells whether the client wants the person to sign in or to confirm even if that was done before (the same section).
+func (v visit) asks(what string) bool { return slices.Contains(strings.Fields(v.request.Prompt), what) }
+
 // lack is what keeps a visit from a code before anybody is asked to confirm, as the error by which the client would be told; "" if nothing.
 func (v visit) lack(now time.Time) string {
 	switch {
@@ -92,7 +95,7 @@ func (v visit) lack(now time.Time) string {
 // fresh tells whether the person signed in as lately as the client wants: within max_age of now or, who was sent to sign in, of that moment;
 // after that moment for prompt=login (OpenID Connect Core 1.0 section 3.1.2.1).
 func (v visit) fresh(now time.Time) bool {
-	login := v.request.Prompt == "login"
+	login := v.asks("login")
 	if !login && v.request.MaxAge == nil {
 		return true
 	}
