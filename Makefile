@@ -18,7 +18,7 @@ build: ## compile the daemons into .bin
 
 demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443)
 	@go build -o .bin/demo ./examples/demo
-	@exec .bin/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(ONCE),-once)
+	@exec .bin/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(CLIENTS),-clients $(CLIENTS)) $(if $(ONCE),-once)
 
 test: ## every test, with the race detector, on real parts
 	@.ci/browser

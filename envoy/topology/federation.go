@@ -1,10 +1,13 @@
 package topology
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -154,15 +157,28 @@ func (c Client) validateRedirects(f *daemon.Faults) int {
 	return len(hosts)
 }
 
-const anAddress = "an https:// address: a lower-case host name, no user information, no default port, no fragment, no wildcard"
+const anAddress = "an https:// address: a lower-case host name or an IP address, no user information, no fragment, no wildcard"
 
 // isAddress accepts an absolute https URL without a fragment (RFC 6749 section 3.1.2) that every browser and every URL library reads in one
 // way: no user information in front of the host, nothing that browsers repair, such as a backslash or a line end. A wildcard would match only
 // itself, so whoever writes one means something else.
 func isAddress(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && strings.HasPrefix(s, "https://") && u.User == nil && isOrigin("https://"+u.Host) && len(s) <= 1024 &&
+	return err == nil && strings.HasPrefix(s, "https://") && u.User == nil && isHost(u) && len(s) <= 1024 &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"#*<>\\^`{|}", r) })
+}
+
+// isHost accepts a name in lower case, one of a single label too, or an IP address, and a port if any.
+func isHost(u *url.URL) bool {
+	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16); err != nil || port == 0 || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return true
+	}
+	labels := strings.Split(u.Hostname(), ".")
+	last := labels[len(labels)-1] // a number there makes browsers read the whole as an IPv4 address
+	return last >= "a" && !slices.ContainsFunc(labels, func(l string) bool { return !label.MatchString(l) })
 }
 
 // answerParameters are what an authorization response adds to a redirect URI (RFC 6749 section 4.1.2, RFC 9207 section 2). One that stands there

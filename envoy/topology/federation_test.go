@@ -22,7 +22,7 @@ var federated = strings.Replace(isolated, "extauthz:", `  clients:
 extauthz:`, 1)
 
 const (
-	badAddress = "must be an https:// address: a lower-case host name, no user information, no default port, no fragment, no wildcard"
+	badAddress = "must be an https:// address: a lower-case host name or an IP address, no user information, no fragment, no wildcard"
 	badName    = "is required, at most 64 bytes of printable characters: people see it when they confirm"
 	badClient  = "must be 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -"
 	badCaller  = "must be a SPIFFE id with a path, such as spiffe://commercial.example/support"
@@ -109,9 +109,9 @@ func TestAddresses(t *testing.T) {
 		"https://u@a.example/": false, "https://u:p@a.example/": false, "https://good.example@evil.example/": false, "https://@a.example/": false,
 		`https://good.example\@evil.example/`: false, `https://a.example\b`: false, "https://a.example/#": false, "https://a.example/#f": false, "https://a.example#@b.example/": false,
 		"https://*.example/": false, "https://*/": false, "https://a.example/*": false, "https://a.*/": false,
-		"https://A.example/": false, "https://a.example./": false, "https://a..example/": false, "https://a/": false, "https://localhost/": false,
-		"https://10.0.0.1/": false, "https://[::1]/": false, "https://2130706433/": false, "https://0x7f.1/": false, "https://a%2eexample/": false, "https://ä.example/": false,
-		"https://a.example:/": false, "https://a.example:443/": false, "https://a.example:0/": false, "https://a.example:65536/": false, "https://a.example:80:80/": false,
+		"https://A.example/": false, "https://a.example./": false, "https://a..example/": false, "https://a/": true, "https://localhost:18443/": true,
+		"https://10.0.0.1/": true, "https://[::1]/": true, "https://[::1/": false, "https://10.0.0.256/": false, "https://2130706433/": false, "https://0x7f.1/": false, "https://a%2eexample/": false, "https://ä.example/": false,
+		"https://a.example:/": false, "https://a.example:443/": true, "https://a.example:0/": false, "https://a.example:65536/": false, "https://a.example:80:80/": false,
 		"https://a.example/\x00": false, "https://a.example/\r\nset-cookie: a=b": false, "https://a.example/\t": false, "https://a.exa\nmple/": false, " https://a.example/": false,
 		"https://a.example/ ": false, "https://a.example/a b": false, "https://a.example/é": false, "https://a.example/%zz": false, "https://a.example/\x7f": false,
 		`https://a.example/"onload="x`: false, "https://a.example/<x>": false, "https://a.example/{x}": false, "https://a.example/|": false, "https://a.example/`": false,

@@ -20,8 +20,9 @@ const (
 // Transport sends each request with a proof of its own: for its access token where it has `Authorization: DPoP`, else for none. It keeps
 // the nonce that a server gave last, and repeats a request once where the server asked for a fresh one (RFC 9449, 8 and 9).
 //
-// A request is repeated only if its body can be had again (http.Request.GetBody). The caller's request is never changed. Key is required.
-// One Transport may be used in parallel, and must not be copied.
+// A request is repeated only if its body can be had again (http.Request.GetBody). A body that holds a client assertion, which works once, needs
+// a GetBody that makes a fresh one. The caller's request is never changed. Key is required. One Transport may be used in parallel, and must
+// not be copied.
 type Transport struct {
 	Base http.RoundTripper // nil: http.DefaultTransport
 	Key  Key

@@ -1,0 +1,47 @@
+package world
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestClientEntries(t *testing.T) {
+	for _, c := range []struct{ name, in, want, fault string }{
+		{"relative", "- id: a\n  jwks: keys/a.jwks\n", "    - id: a\n      jwks: /given/keys/a.jwks\n", ""},
+		{"absolute", "- {id: a, jwks: /b/a.jwks}\n", "    - {id: a, jwks: /b/a.jwks}\n", ""},
+		{"what the daemons must judge", "- id: a\n  jwkss: x\n", "    - id: a\n      jwkss: x\n", ""},
+		{"two", "- id: a\n- id: b\n  jwks_uri: https://b.example/keys\n", "    - id: a\n    - id: b\n      jwks_uri: https://b.example/keys\n", ""},
+		{"nothing", "", "", "wants a list"},
+		{"one entry that is no list", "id: a\n", "", "wants a list"},
+		{"no YAML", "\t- :", "", "wants a list"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := clientEntries([]byte(c.in), "/given")
+			if got != c.want || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// What a script needs of a client stands in world.json, and its private key nowhere else than in the file that is named there.
+func TestClientOfTheManifest(t *testing.T) {
+	var m manifest
+	if err := json.Unmarshal(must2(t)(os.ReadFile(shared.Manifest())), &m); err != nil {
+		t.Fatal(err)
+	}
+	own := m.Clients[Client]
+	if len(m.Clients) != 1 || len(own.RedirectURIs) != 1 || own.RedirectURIs[0] != shared.callback() || own.PrivateKeys != shared.relative(shared.privateKeys()) {
+		t.Errorf("clients: %+v", m.Clients)
+	}
+	if _, ok := m.Daemons["oidcprovider"]; !ok || m.Issuer != shared.URL("auth", "") {
+		t.Errorf("daemons %v, issuer %s", m.Daemons, m.Issuer)
+	}
+	for file, private := range map[string]bool{shared.privateKeys(): true, shared.clientFile(Client + ".jwks"): false} {
+		if raw := string(must2(t)(os.ReadFile(file))); strings.Contains(raw, `"d"`) != private {
+			t.Errorf("%s: private key %v, want %v", file, !private, private)
+		}
+	}
+}
