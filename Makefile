@@ -16,12 +16,13 @@ help: ## show these lines
 build: ## compile the daemons into .bin
 	@go build -o .bin/ ./extauthz ./oidcprovider ./xds
 
-demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443)
+demo: ## start a world, walk through it, stay up until Ctrl-C (ONCE=1 ends after the tour; PORT=8443 IDP_PORT=9443 CLIENTS=file)
 	@go build -o .bin/demo ./examples/demo
 	@exec .bin/demo -port $(PORT) -idp-port $(IDP_PORT) $(if $(CLIENTS),-clients $(CLIENTS)) $(if $(ONCE),-once)
 
 test: ## every test, with the race detector, on real parts
 	@.ci/browser
+	@.ci/node
 	@go test -race -count=1 -timeout 30m ./...
 
 check: arrows ## formatting, vet, staticcheck, Rego, arrows, clean tree

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"reflect"
@@ -75,34 +74,20 @@ func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.state.Load().provider.ServeHTTP(w, r)
 }
 
-// watchPeople keeps the keys of the User Context Tokens fresh. Until a first set was read nobody can be recognised, so the daemon is not ready.
-func (l *live) watchPeople(ctx context.Context) error {
-	door := l.state.Load().config.Cloud.DoorSocket()
-	tick := time.NewTicker(200 * time.Millisecond)
+// awaitPeople makes the daemon ready when the first keys of the User Context Tokens were read: until then nobody can be recognised.
+func (l *live) awaitPeople(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if l.knowsPeople(ctx, door) {
-			l.process.Admin.Ready("people", nil)
-			return l.people.Run(ctx)
-		}
+	for !l.people.Known() {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
-}
-
-// knowsPeople tells whether a first key set was read. It asks for one only if somebody listens: a fetch in vain would keep the next one waiting
-// for ten seconds.
-func (l *live) knowsPeople(ctx context.Context, door string) bool {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", door)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close()
-	_, err = l.people.Key(ctx, "")
-	return errors.Is(err, keys.ErrNoKey) // no key has this id, and that is known
+	l.process.Admin.Ready("people", nil)
+	<-ctx.Done()
+	return nil
 }
 
 // apply makes the state that a file describes the one that answers.

@@ -44,7 +44,8 @@ func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, erro
 	return []daemon.Unit{
 		storeUnit(store),
 		admin,
-		{Name: "people", Run: live.watchPeople},
+		{Name: "people", Run: live.people.Run},
+		{Name: "readiness", Run: live.awaitPeople},
 		watch,
 		daemon.HTTP("oauth", listener, live),
 	}, nil

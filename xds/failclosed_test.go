@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +116,31 @@ func TestCheckAnswersUntouched(t *testing.T) {
 	}
 	if w.hits.Load() != 0 {
 		t.Error("a refused request reached a product")
+	}
+}
+
+// A person gets a page where a program gets a problem, and the check's own page stays what it is.
+func TestFailureIsAPageForAPerson(t *testing.T) {
+	w := newIngressWorld(t)
+	ask := func(host string) (*http.Response, string) {
+		t.Helper()
+		response := w.get(t, host, "/", "Accept: text/html,application/xhtml+xml,*/*;q=0.8")
+		return response, read(t, response)
+	}
+	isPage := func(host string) {
+		t.Helper()
+		response, body := ask(host)
+		if response.StatusCode != 503 || response.Header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.Contains(body, "<h1>Not available right now</h1>") ||
+			response.Header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(response.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: got %d %v\n%s", host, response.StatusCode, response.Header, body)
+		}
+	}
+	isPage("issues." + domain) // the check is absent
+	w.startCheck(t)
+	isPage("dead." + domain)
+	w.check.tell(deny(503, "own words"))
+	if response, body := ask("issues." + domain); response.StatusCode != 503 || body != "own words" {
+		t.Errorf("the check's own: %d %q", response.StatusCode, body)
 	}
 }
 

@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	shared.Close()
+	_ = os.RemoveAll(filepath.Dir(clients))
 	if code == 0 {
-		_ = os.RemoveAll(filepath.Dir(clients))
 		_ = os.RemoveAll(dir) // after a failure the logs stay, to be read
 	} else {
 		fmt.Fprintln(os.Stderr, "the logs are in", dir)

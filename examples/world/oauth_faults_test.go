@@ -47,7 +47,7 @@ func TestOAuthServerDown(t *testing.T) {
 	v, s := o.begin(), o.enter(b, "bob")
 	t.Run("down", func(t *testing.T) {
 		stop(t, "oidcprovider")
-		if page := must(t)(b.Open(v.URL)); page.Status != 503 || page.Leads() != "" || !strings.Contains(page.Body, "Unavailable") {
+		if page := must(t)(b.Open(v.URL)); page.Status != 503 || page.Leads() != "" || !strings.Contains(page.Body, "<h1>Not available right now</h1>") {
 			t.Errorf("authorize: %d leads to %q\n%.300s", page.Status, page.Leads(), page.Body)
 		}
 		if status, code := refusal(second(o.Begin(t.Context(), nil))); status != 503 {

@@ -2,7 +2,7 @@
 // so that an access token that leaks is worth nothing without the key.
 //
 // It owns the client's key, the form of a proof, what a proof must say of its request (section 4.3) and that it works once
-// (section 11.1). It does not know tokens beyond their hash, issues no nonces and checks none: a Verified carries the proof's
+// (section 11.1), and for the client's side a Transport that adds proofs to requests. It does not know tokens beyond their hash, issues no nonces and checks none: a Verified carries the proof's
 // nonce for whoever gave it out. It keeps no marks of used proofs itself, and never fetches anything.
 package dpop
 
@@ -79,6 +79,16 @@ func (v Verifier) Verify(ctx context.Context, proofs []string, want Want) (Verif
 		return Verified{}, fmt.Errorf("dpop: marking a proof as used: %w", err)
 	}
 	return Verified{Thumbprint: p.key.thumbprint, Nonce: p.claims.Nonce}, nil
+}
+
+// Nonce is what the one proof of a request names as its nonce, "" if it names none; ok is false where there is no proof that can be read.
+// Nothing about the proof is verified: it is for a server that asks for a nonce before it looks at anything else.
+func Nonce(proofs []string) (nonce string, ok bool) {
+	if len(proofs) != 1 {
+		return "", false
+	}
+	p, err := parse(proofs[0])
+	return p.claims.Nonce, err == nil
 }
 
 func refused(cause error) error { return fmt.Errorf("%w: %w", ErrProof, cause) }

@@ -38,74 +38,94 @@ func unauthenticated(description string, cause error) fault {
 	return fault{Status: http.StatusUnauthorized, Code: invalidClient, Description: description, Cause: cause}
 }
 
-// authenticate finds out which client sends a request, by private_key_jwt and in no other way (RFC 7523 sections 2.2 and 3, FAPI 2.0
-// section 5.3.2.1). An assertion works once; it is marked as used when everything else about it is right. An error that is no fault means
-// that this cannot be found out now.
+// authenticate finds out which client sends a request, and uses its assertion up.
 func (p *Provider) authenticate(r *http.Request, f form) (*Client, error) {
+	client, assertion, err := p.identify(r, f)
+	if err != nil {
+		return nil, err
+	}
+	return client, p.spend(r.Context(), assertion)
+}
+
+// identify finds out which client sends a request, by private_key_jwt and in no other way (RFC 7523 sections 2.2 and 3, FAPI 2.0 section
+// 5.3.2.1), and has no effect: an assertion works once, so it is spent when nothing is left for which the client would have to come again. An
+// error that is no fault means that this cannot be found out now.
+func (p *Provider) identify(r *http.Request, f form) (*Client, assertion, error) {
 	// RFC 6749 section 2.3: no more than one method in a request. With two, each reader could believe another.
 	if _, there := r.Header["Authorization"]; there {
 		refused := unauthenticated(twoAuthentications, errors.New("an Authorization header"))
-		return nil, refused.with("www-authenticate", `Basic realm="oauth2"`) // RFC 6749 section 5.2: MUST, where that header was sent
+		return nil, assertion{}, refused.with("www-authenticate", `Basic realm="oauth2"`) // RFC 6749 section 5.2: MUST, where that header was sent
 	}
 	if _, there := f["client_secret"]; there {
-		return nil, unauthenticated(twoAuthentications, errors.New("a client_secret"))
+		return nil, assertion{}, unauthenticated(twoAuthentications, errors.New("a client_secret"))
 	}
 	if f["client_assertion_type"] != assertionType || f["client_assertion"] == "" {
-		return nil, unauthenticated("client_assertion is required, with client_assertion_type "+assertionType, nil)
+		return nil, assertion{}, unauthenticated("client_assertion is required, with client_assertion_type "+assertionType, nil)
 	}
 	return p.assert(r.Context(), f["client_assertion"], f["client_id"])
 }
 
+// assertion is one that was found good, and not spent yet.
+type assertion struct {
+	mark string    // names it
+	ends time.Time // when it is refused for its age
+}
+
 // assert judges an assertion. What names the client before the signature was verified, client_id or sub, only chooses the keys: the claims
 // must then name the same client.
-func (p *Provider) assert(ctx context.Context, assertion, id string) (*Client, error) {
-	named, err := keys.Unverified(assertion, "sub")
+func (p *Provider) assert(ctx context.Context, token, id string) (*Client, assertion, error) {
+	named, err := keys.Unverified(token, "sub")
 	if err != nil {
-		return nil, unauthenticated(badAssertion, err)
+		return nil, assertion{}, unauthenticated(badAssertion, err)
 	}
 	client, known := p.Clients[cmp.Or(id, named)]
 	if !known {
-		return nil, unauthenticated(badAssertion, errors.New("an unknown client"))
+		return nil, assertion{}, unauthenticated(badAssertion, errors.New("an unknown client"))
 	}
-	raw, err := keys.Verify(ctx, assertion, client.Keys, keys.Expect{
+	raw, err := keys.Verify(ctx, token, client.Keys, keys.Expect{
 		// RFC 7523 knows no type; "client-authentication+jwt" is what its revision (draft-ietf-oauth-rfc7523bis) gives it.
 		Type: "client-authentication+jwt", OtherTypes: []string{"JWT", ""}, Algorithms: algorithms,
 		Issuer: client.ID, Audience: p.Issuer, Now: p.Now, Skew: clocks,
 	})
 	if errors.Is(err, keys.ErrKeys) {
-		return nil, fmt.Errorf("provider: the keys of client %s: %w", client.ID, err)
+		return nil, assertion{}, fmt.Errorf("provider: the keys of client %s: %w", client.ID, err)
 	}
 	if err != nil {
-		return nil, unauthenticated(badAssertion, err)
+		return nil, assertion{}, unauthenticated(badAssertion, err)
 	}
-	if err := p.useAssertion(ctx, client, raw); err != nil {
-		return nil, err
+	is, err := p.readAssertion(client, raw)
+	if err != nil {
+		return nil, assertion{}, unauthenticated(badAssertion, err)
 	}
-	return client, nil
+	return client, is, nil
 }
 
-// useAssertion checks what keys.Verify leaves to its caller (RFC 7523 section 3, points 2, 4 and 7), and marks the assertion as used.
-func (p *Provider) useAssertion(ctx context.Context, client *Client, raw []byte) error {
+// readAssertion checks what keys.Verify leaves to its caller (RFC 7523 section 3, points 2, 4 and 7).
+func (p *Provider) readAssertion(client *Client, raw []byte) (assertion, error) {
 	var claims struct {
 		Subject string  `json:"sub"`
 		ID      string  `json:"jti"`
 		Expires float64 `json:"exp"`
 	}
 	if err := json.Unmarshal(raw, &claims); err != nil {
-		return unauthenticated(badAssertion, err)
+		return assertion{}, err
 	}
 	ends := time.Unix(int64(math.Ceil(claims.Expires)), 0)
 	switch {
 	case claims.Subject != client.ID:
-		return unauthenticated(badAssertion, errors.New("sub is not the client"))
+		return assertion{}, errors.New("sub is not the client")
 	case claims.ID == "" || len(claims.ID) > maxAssertionID:
-		return unauthenticated(badAssertion, errors.New("jti is missing or too long"))
+		return assertion{}, errors.New("jti is missing or too long")
 	case ends.After(p.Now().Add(assertionAhead + clocks)):
-		return unauthenticated(badAssertion, errors.New("exp is too far ahead"))
+		return assertion{}, errors.New("exp is too far ahead")
 	}
 	// One client's choice of jti must not shut out another's. Past exp the clocks' difference is still believed, so the mark lives on.
-	mark := "assertion/" + strconv.Quote(client.ID) + claims.ID
-	err := p.Codes.Once(ctx, mark, ends.Add(clocks+time.Second))
+	return assertion{mark: "assertion/" + strconv.Quote(client.ID) + claims.ID, ends: ends.Add(clocks + time.Second)}, nil
+}
+
+// spend marks an assertion as used.
+func (p *Provider) spend(ctx context.Context, is assertion) error {
+	err := p.Codes.Once(ctx, is.mark, is.ends)
 	if errors.Is(err, code.ErrUsed) {
 		return unauthenticated(badAssertion, errors.New("an assertion that was used before"))
 	}

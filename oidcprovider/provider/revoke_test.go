@@ -88,7 +88,7 @@ func FuzzAssertion(f *testing.F) {
 		f.Add(seed, "")
 	}
 	f.Fuzz(func(t *testing.T, assertion, id string) {
-		client, err := k.assert(t.Context(), assertion, id)
+		client, _, err := k.assert(t.Context(), assertion, id)
 		if (client == nil) != (err != nil) || client != nil && client.ID != "acme" {
 			t.Errorf("%q, %q: %v, %v", assertion, id, client, err)
 		}

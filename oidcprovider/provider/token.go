@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"time"
 
+	"isogate/extauthz/dpop"
 	"isogate/extauthz/grant"
 	"isogate/extauthz/page"
 	"isogate/oidcprovider/code"
@@ -50,14 +51,25 @@ func (p *Provider) redeem(r *http.Request) (page.Answer, error) {
 	if err != nil {
 		return page.Answer{}, err
 	}
-	client, err := p.authenticate(r, f)
+	client, assertion, err := p.identify(r, f)
 	if err != nil {
 		return page.Answer{}, err
 	}
-	presented, err := p.present(r, f)
+	presented, err := present(f)
 	if err != nil {
 		return page.Answer{}, err
 	}
+	if nonce, ok := dpop.Nonce(r.Header.Values("Dpop")); ok && !p.fresh(nonce) { // RFC 9449 section 8: come again, with the same assertion too
+		return page.Answer{}, wrong(useDPoPNonce, "the DPoP proof needs the nonce of this answer's DPoP-Nonce header")
+	}
+	if err := p.spend(r.Context(), assertion); err != nil {
+		return page.Answer{}, err
+	}
+	proof, err := p.prove(r, PathToken)
+	if err != nil {
+		return page.Answer{}, err
+	}
+	presented.thumbprint = proof.Thumbprint
 	unlock, err := p.Codes.Lock(r.Context(), presented.code)
 	if err != nil {
 		return page.Answer{}, err
@@ -82,8 +94,8 @@ type presented struct {
 	thumbprint  string // of the key that made the DPoP proof
 }
 
-// present checks all of a token request but the code, and has no effect beyond the mark of the proof.
-func (p *Provider) present(r *http.Request, f form) (is presented, err error) {
+// present reads all of a token request that the form holds.
+func present(f form) (is presented, err error) {
 	kind, err := f.required("grant_type")
 	if err != nil {
 		return is, err
@@ -98,14 +110,6 @@ func (p *Provider) present(r *http.Request, f form) (is presented, err error) {
 		return is, err
 	}
 	is.verifier = f["code_verifier"] // missing: invalid_grant, as every other that does not match (RFC 7636 section 4.6)
-	proof, err := p.prove(r, PathToken)
-	if err != nil {
-		return is, err
-	}
-	if !p.fresh(proof.Nonce) { // RFC 9449 section 8: 400, and the nonce to come again with
-		return is, wrong(useDPoPNonce, "the DPoP proof needs the nonce of this answer's DPoP-Nonce header")
-	}
-	is.thumbprint = proof.Thumbprint
 	return is, nil
 }
 

@@ -220,6 +220,17 @@ func TestNonceGoesOn(t *testing.T) {
 	}
 }
 
+// A client that repeats its request with the nonce may bring the same assertion: nothing was used up by the first. Then it is.
+func TestTheNonceIsAskedForFirst(t *testing.T) {
+	k := newKit(t)
+	a := k.tokenAsk(k.acme, k.codeFor(k.acme, nil))
+	for _, step := range []struct{ nonce, want string }{{"", useDPoPNonce}, {"made-up", useDPoPNonce}, {k.nonce(), ""}, {k.nonce(), invalidClient}} {
+		a.header.Del("Dpop")
+		a.proof.Nonce = step.nonce
+		wantCode(t, k.send(a), step.want)
+	}
+}
+
 // What extauthz does wrong gives no tokens.
 func TestMisbehavingGrants(t *testing.T) {
 	later := kitStart.Add(time.Hour)

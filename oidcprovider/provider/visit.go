@@ -95,7 +95,7 @@ func (v visit) lack(now time.Time) string {
 // fresh tells whether the person signed in as lately as the client wants: within max_age of now or, who was sent to sign in, of that moment;
 // after that moment for prompt=login (OpenID Connect Core 1.0 section 3.1.2.1).
 func (v visit) fresh(now time.Time) bool {
-	login := v.asks("login")
+	login := v.asks("login") || v.request.MaxAge != nil && *v.request.MaxAge == 0 // which is the same
 	if !login && v.request.MaxAge == nil {
 		return true
 	}
