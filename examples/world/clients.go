@@ -93,24 +93,36 @@ func (w *World) moreClients() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := clientEntries(raw, folder)
+	text, err := clientEntries(raw, folder, w.keepKeys)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", w.Clients, err)
 	}
 	return text, nil
 }
 
-// clientEntries makes the paths in entries absolute: they start at the folder of the file that they come from.
-func clientEntries(raw []byte, folder string) (string, error) {
-	var list []yaml.Node
-	if err := yaml.Unmarshal(raw, &list); err != nil || len(list) == 0 {
-		return "", errors.Join(errors.New("wants a list of clients, each as under cloud.clients"), err)
+// clientEntries are the entries of a list, or of a file with a list under clients. The paths in them become absolute: they start at the folder
+// of the file that they come from. Keys that stand in an entry itself go to a file, which keep writes: the isolated file names files only.
+func clientEntries(raw []byte, folder string, keep func(id string, set any) (file string, err error)) (string, error) {
+	var list []map[string]any
+	var file struct{ Clients []map[string]any }
+	if err := yaml.Unmarshal(raw, &list); err != nil && yaml.Unmarshal(raw, &file) == nil {
+		list = file.Clients
 	}
-	for _, entry := range list {
-		for i := 0; i+1 < len(entry.Content); i += 2 {
-			if value := entry.Content[i+1]; entry.Content[i].Value == "jwks" && !filepath.IsAbs(value.Value) {
-				value.Value = filepath.Join(folder, value.Value)
+	if len(list) == 0 {
+		return "", errors.New("wants a list of clients, each as under cloud.clients")
+	}
+	for i, entry := range list {
+		switch set := entry["jwks"].(type) {
+		case string:
+			if !filepath.IsAbs(set) {
+				entry["jwks"] = filepath.Join(folder, set)
 			}
+		case map[string]any:
+			name, err := keep(fmt.Sprintf("more-%d.jwks", i), set)
+			if err != nil {
+				return "", err
+			}
+			entry["jwks"] = name
 		}
 	}
 	text, err := yaml.Marshal(list)
@@ -122,4 +134,13 @@ func clientEntries(raw []byte, folder string) (string, error) {
 		out.WriteString("    " + line)
 	}
 	return out.String(), nil
+}
+
+// keepKeys writes a key set that stood in a client's entry.
+func (w *World) keepKeys(name string, set any) (string, error) {
+	raw, err := json.Marshal(set)
+	if err != nil {
+		return "", err
+	}
+	return w.clientFile(name), replaceFile(w.clientFile(name), raw)
 }

@@ -10,15 +10,22 @@ import (
 func TestClientEntries(t *testing.T) {
 	for _, c := range []struct{ name, in, want, fault string }{
 		{"relative", "- id: a\n  jwks: keys/a.jwks\n", "    - id: a\n      jwks: /given/keys/a.jwks\n", ""},
-		{"absolute", "- {id: a, jwks: /b/a.jwks}\n", "    - {id: a, jwks: /b/a.jwks}\n", ""},
+		{"absolute", "- {id: a, jwks: /b/a.jwks}\n", "    - id: a\n      jwks: /b/a.jwks\n", ""},
 		{"what the daemons must judge", "- id: a\n  jwkss: x\n", "    - id: a\n      jwkss: x\n", ""},
 		{"two", "- id: a\n- id: b\n  jwks_uri: https://b.example/keys\n", "    - id: a\n    - id: b\n      jwks_uri: https://b.example/keys\n", ""},
+		{"under clients", "clients:\n- id: a\n  jwks: a.jwks\n", "    - id: a\n      jwks: /given/a.jwks\n", ""},
+		{"JSON with the keys in it", `[{"id": "a", "jwks": {"keys": [{"kty": "EC"}]}}]`, "    - id: a\n      jwks: /kept/more-0.jwks\n", ""},
 		{"nothing", "", "", "wants a list"},
 		{"one entry that is no list", "id: a\n", "", "wants a list"},
 		{"no YAML", "\t- :", "", "wants a list"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := clientEntries([]byte(c.in), "/given")
+			got, err := clientEntries([]byte(c.in), "/given", func(name string, set any) (string, error) {
+				if raw, err := json.Marshal(set); err != nil || string(raw) != `{"keys":[{"kty":"EC"}]}` {
+					t.Errorf("kept %s, %v", raw, err)
+				}
+				return "/kept/" + name, nil
+			})
 			if got != c.want || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
 				t.Errorf("got %q, %v", got, err)
 			}
