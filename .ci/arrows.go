@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"extauthz/grant":       {},
 	"extauthz/page":        {},
 	"extauthz/usercontext": {"extauthz/keys"},
-	"extauthz/session":     {"extauthz/kv"},
+	"extauthz/session":     {"extauthz/kv", "extauthz/keys"},
 	"extauthz/check":       {"extauthz/page"},
 	"extauthz/signin":      {"extauthz/session", "extauthz/kv", "extauthz/keys", "extauthz/page", "envoy"},
 	"extauthz/profile": {"extauthz/check", "extauthz/session", "extauthz/signin", "extauthz/usercontext", "extauthz/page", "extauthz/keys",

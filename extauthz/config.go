@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"time"
 
@@ -19,26 +20,44 @@ type config struct {
 	OIDCProvider   topology.Other `yaml:"oidcprovider"`
 }
 
-// section is extauthz: of the isolated file.
+// section is extauthz: of either file. What stands in one and not in the other is said beside it.
 type section struct {
-	Admin     daemon.Address `yaml:"admin"`    // health, metrics and status; loopback
-	Store     daemon.Path    `yaml:"store"`    // the file that holds sessions; one process at a time has it
-	Policies  daemon.Path    `yaml:"policies"` // the folder of the Rego files
-	Keys      keyFiles       `yaml:"keys"`
-	Providers []provider     `yaml:"providers"`
-	Session   sessionPolicy  `yaml:"session"`
-	CA        daemon.Path    `yaml:"ca"`      // PEM roots for the providers, beside the system's; may be absent
-	Connect   daemon.Connect `yaml:"connect"` // where to dial for a name
+	Admin   daemon.Address `yaml:"admin"` // health, metrics and status; loopback
+	Keys    keyFiles       `yaml:"keys"`
+	CA      daemon.Path    `yaml:"ca"`      // isolated: PEM roots for the providers, beside the system's; may be absent
+	Connect daemon.Connect `yaml:"connect"` // where to dial for a name
+
+	// Isolated.
+	Store     daemon.Path   `yaml:"store"`    // the file that holds sessions; one process at a time has it
+	Policies  daemon.Path   `yaml:"policies"` // the folder of the Rego files
+	Providers []provider    `yaml:"providers"`
+	Session   sessionPolicy `yaml:"session"`
+
+	// Commercial.
+	CheckEvery daemon.Duration `yaml:"check_every"` // how old the isolated cloud's word about a session may be; 60s if absent
 }
 
-// keyFiles say where our keys are. Folders hold one file a key and may be rotated; the user id key must never change.
+// keyFiles say where our keys are. Folders hold one file a key and may be rotated; the keys of ids must never change.
 type keyFiles struct {
-	UCT     daemon.Path `yaml:"uct"`     // folder: ES256 keys of the User Context Tokens
 	Sealing daemon.Path `yaml:"sealing"` // folder: keys of sealed values in URLs
-	UserID  daemon.Path `yaml:"user_id"` // file: 32 random bytes or more, kept in the backup
+
+	// Isolated.
+	UCT    daemon.Path `yaml:"uct"`     // folder: ES256 keys of the User Context Tokens
+	UserID daemon.Path `yaml:"user_id"` // file: 32 random bytes or more, kept in the backup
+
+	// Commercial.
+	Federated    daemon.Path `yaml:"federated"`     // folder: keys of the sealed sessions
+	ServiceUsers daemon.Path `yaml:"service_users"` // file: 32 random bytes or more; what services know people by depends on it
 }
 
-func (k keyFiles) folders() []string { return []string{string(k.UCT), string(k.Sealing)} }
+func (k keyFiles) folders() (folders []string) {
+	for _, folder := range []daemon.Path{k.UCT, k.Sealing, k.Federated} {
+		if folder != "" {
+			folders = append(folders, string(folder))
+		}
+	}
+	return folders
+}
 
 // provider is one identity provider of the organisation.
 type provider struct {
@@ -93,6 +112,9 @@ func (s sessionPolicy) limits() session.Policies {
 	return all
 }
 
+// defaultCheck is check_every where the file says nothing.
+const defaultCheck = time.Minute
+
 const (
 	longest        = 366 * 24 * time.Hour // more than anybody means, and far from what overflows
 	longestOutside = 24 * time.Hour       // no session at a commercial service lasts longer, whatever the file says
@@ -134,23 +156,64 @@ func loadConfig(file string) (*config, error) {
 // Validate reports every fault of what extauthz reads.
 func (c *config) Validate(f *daemon.Faults) {
 	c.Frame.Validate(f)
-	if !c.Isolated() {
-		f.Add("cloud", "is required: extauthz serves the isolated side")
+	at := f.In("extauthz")
+	c.ExtAuthz.Connect.Validate(at.In("connect"))
+	if c.Isolated() {
+		c.ExtAuthz.validateInside(at)
 		return
 	}
-	c.ExtAuthz.validate(f.In("extauthz"))
+	c.ExtAuthz.validateOutside(at)
+	if c.Platform != nil && !c.Platform.Serves() {
+		f.In("platform").Add("services", "is required: extauthz guards the services of the commercial side")
+	}
 }
 
-func (s section) validate(f *daemon.Faults) {
-	for key, value := range map[string]string{
-		"admin": string(s.Admin), "store": string(s.Store), "policies": string(s.Policies),
-		"keys.uct": string(s.Keys.UCT), "keys.sealing": string(s.Keys.Sealing), "keys.user_id": string(s.Keys.UserID),
-	} {
+// insideKeys and outsideKeys are what one side alone may hold.
+func (s section) insideKeys() map[string]bool {
+	return map[string]bool{
+		"store": s.Store != "", "policies": s.Policies != "", "keys.uct": s.Keys.UCT != "", "keys.user_id": s.Keys.UserID != "",
+		"providers": len(s.Providers) > 0, "session": !reflect.DeepEqual(s.Session, sessionPolicy{}),
+	}
+}
+
+func (s section) outsideKeys() map[string]bool {
+	return map[string]bool{"keys.federated": s.Keys.Federated != "", "keys.service_users": s.Keys.ServiceUsers != "", "check_every": s.CheckEvery != 0}
+}
+
+func needs(f *daemon.Faults, values map[string]string) {
+	for key, value := range values {
 		if value == "" {
 			f.Add(key, "is required")
 		}
 	}
-	s.Connect.Validate(f.In("connect"))
+}
+
+// validateOutside refuses whatever could identify a person or mint a token for a product: none of it may be on the commercial side.
+func (s section) validateOutside(f *daemon.Faults) {
+	needs(f, map[string]string{
+		"admin": string(s.Admin), "keys.sealing": string(s.Keys.Sealing),
+		"keys.federated": string(s.Keys.Federated), "keys.service_users": string(s.Keys.ServiceUsers),
+	})
+	for key, there := range s.insideKeys() {
+		if there {
+			f.Add(key, "belongs to the isolated side: here nobody's identity is kept, and no token for a product is made")
+		}
+	}
+	if every := s.CheckEvery.Or(defaultCheck); every < time.Second || every > time.Hour {
+		f.Add("check_every", "must be from 1s to 1h: for so long a session that has ended inside may go on here")
+	}
+}
+
+func (s section) validateInside(f *daemon.Faults) {
+	needs(f, map[string]string{
+		"admin": string(s.Admin), "store": string(s.Store), "policies": string(s.Policies),
+		"keys.uct": string(s.Keys.UCT), "keys.sealing": string(s.Keys.Sealing), "keys.user_id": string(s.Keys.UserID),
+	})
+	for key, there := range s.outsideKeys() {
+		if there {
+			f.Add(key, "belongs to the commercial side")
+		}
+	}
 	s.Session.validate(f.In("session"), s.Providers)
 	if len(s.Providers) == 0 {
 		f.Add("providers", "needs at least one identity provider")

@@ -64,7 +64,7 @@ func TestFaultsOfTheFile(t *testing.T) {
 		{"a bare number", "idle: 20m", "idle: 20", "extauthz.session.idle: must be a time span with its unit"},
 		{"an exception for nobody", "absolute: 8h}", "absolute: 8h, exceptions: [{idle: 5m}]}", "extauthz.session.exceptions[0]: needs groups or providers"},
 		{"an exception for an unknown provider", "absolute: 8h}", "absolute: 8h, exceptions: [{providers: [x]}]}", `extauthz.session.exceptions[0].providers[0]: "x" is none`},
-		{"the other side", whole[:strings.Index(whole, "extauthz:")], "platform: {listeners: {edge: \"127.0.0.1:1\"}, sockets: run}\nclouds: [{id: acme-9f3b6c1de2a84f70, domain: acme.example, ingress: \"10.0.0.2:1\"}]\n", "cloud: is required: extauthz serves the isolated side"},
+		{"a key of the other side", "  store: sessions.db\n", "  store: sessions.db\n  check_every: 5s\n", "extauthz.check_every: belongs to the commercial side"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !strings.Contains(whole, c.old) {
@@ -102,5 +102,55 @@ func TestPoliciesOfTheFile(t *testing.T) {
 	}
 	if got := without.policies().Default; got != (session.Limits{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Federated: 24 * time.Hour}) {
 		t.Errorf("limits that nobody gave: %v", got)
+	}
+}
+
+const commercial = `platform:
+  identity_host: id.commercial.example
+  services: [{id: support, host: support.commercial.example, upstream: "10.0.1.1:80", federation: allowed}]
+  listeners: {edge: "10.0.1.2:443", commercial: "10.0.1.2:8445"}
+  sockets: run
+clouds:
+  - id: acme-9f3b6c1de2a84f70
+    domain: acme.example
+    ingress: 10.0.0.2:8443
+    domains: [acme.example]
+    issuer: https://auth.acme.example
+    client: {id: commercial, key: client}
+extauthz:
+  admin: 127.0.0.1:9911
+  keys: {sealing: sealing, federated: federated, service_users: service_users}
+xds: {anything: [of, another, daemon]}
+`
+
+// What could identify a person or mint a token for a product may not be on the commercial side.
+func TestFaultsOfTheCommercialFile(t *testing.T) {
+	if _, err := read(t, commercial); err != nil {
+		t.Fatal(err)
+	}
+	const belongs = "belongs to the isolated side"
+	for _, c := range []struct{ name, old, fresh, want string }{
+		{"a UCT key", "keys: {", "keys: {uct: uct, ", "extauthz.keys.uct: " + belongs},
+		{"a user id key", "keys: {", "keys: {user_id: user_id, ", "extauthz.keys.user_id: " + belongs},
+		{"a store", "  admin:", "  store: sessions.db\n  admin:", "extauthz.store: " + belongs},
+		{"policies", "  admin:", "  policies: policies\n  admin:", "extauthz.policies: " + belongs},
+		{"providers", "  admin:", "  providers: [{id: corp}]\n  admin:", "extauthz.providers: " + belongs},
+		{"sessions", "  admin:", "  session: {idle: 5m}\n  admin:", "extauthz.session: " + belongs},
+		{"no key of sessions", ", federated: federated", "", "extauthz.keys.federated: is required"},
+		{"no key of ids", ", service_users: service_users", "", "extauthz.keys.service_users: is required"},
+		{"no sealing key", "sealing: sealing, ", "", "extauthz.keys.sealing: is required"},
+		{"a check at every moment", "  admin:", "  check_every: 10ms\n  admin:", "extauthz.check_every: must be from 1s to 1h"},
+		{"an edge alone", commercial[strings.Index(commercial, "  identity_host"):strings.Index(commercial, "  listeners")], "", "platform.services: is required"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(commercial, c.old, c.fresh, 1)
+			if c.name == "an edge alone" {
+				text = strings.Replace(text, `, commercial: "10.0.1.2:8445"`, "", 1)
+			}
+			_, err := read(t, text)
+			if text == commercial || err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
 	}
 }
