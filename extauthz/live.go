@@ -116,10 +116,10 @@ func (l *live) apply(c *config) error {
 	if err != nil {
 		return err
 	}
-	flows := signin.Flows{Cloud: *c.Cloud, Seal: l.sealers, Now: time.Now}
+	flows := signin.Flows{Site: signin.OfCloud(*c.Cloud), Seal: l.sealers, Now: time.Now}
 	limits := c.policies()
 	minter := usercontext.NewMinter(l.signers, time.Now)
-	ingress := profile.NewIngress(flows, l.sessions, limits, minter, l.bundle.Load)
+	ingress := profile.NewIngress(*c.Cloud, flows, l.sessions, limits, minter, l.bundle.Load)
 	door := &signin.Door{
 		Flows: flows, Sessions: l.sessions, Policies: limits, Tickets: l.store, Providers: providers,
 		Fits: ingress.Fits, JWKS: l.signers.JWKS, Log: l.process.Log, SignIns: l.signIns,
@@ -195,6 +195,9 @@ func (l *live) reloadFile() error {
 		return err
 	}
 	was := l.state.Load().config
+	if !fresh.Isolated() {
+		return otherSide(l.process.File)
+	}
 	for what, same := range map[string]bool{
 		"cloud.id":          was.Cloud.ID == fresh.Cloud.ID,
 		"cloud.domain":      was.Cloud.Domain == fresh.Cloud.Domain,

@@ -91,7 +91,7 @@ func serveProfiled(ctx context.Context, config, dir, socket string) error {
 	if err != nil {
 		return err
 	}
-	decider := profile.NewIngress(signin.Flows{Cloud: cloud, Seal: sealers, Now: time.Now}, sessions, limits,
+	decider := profile.NewIngress(cloud, signin.Flows{Site: signin.OfCloud(cloud), Seal: sealers, Now: time.Now}, sessions, limits,
 		usercontext.NewMinter(signers, time.Now), func() *policies.Bundle { return bundle })
 	server := check.NewServer("ingress", decider, slog.Default(), check.Metrics(prometheus.NewRegistry())).GRPC()
 	debug.SetGCPercent(400) // as extauthz does

@@ -29,7 +29,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	began := time.Now()
-	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Clients: *clients, Progress: os.Stderr})
+	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Clients: *clients, Second: true, CheckEvery: "2s", Progress: os.Stderr})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -205,9 +205,9 @@ func (w *world) profile() (check.Decider, error) {
 			return nil, err
 		}
 	}
-	flows := signin.Flows{Cloud: w.cloud, Seal: sealers, Now: time.Now}
+	flows := signin.Flows{Site: signin.OfCloud(w.cloud), Seal: sealers, Now: time.Now}
 	minter := usercontext.NewMinter(w.signers, time.Now)
-	return profile.NewIngress(flows, sessions, session.Policies{Believed: map[string][]string{"corp": {"acme.example"}}, Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
+	return profile.NewIngress(w.cloud, flows, sessions, session.Policies{Believed: map[string][]string{"corp": {"acme.example"}}, Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
 }
 
 func (w *world) startControlPlane() error {

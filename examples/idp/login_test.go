@@ -42,7 +42,7 @@ func TestLoginClaims(t *testing.T) {
 			if at := int64(claims["auth_time"].(float64)); at < before || at > time.Now().Unix() {
 				t.Errorf("auth_time = %d, want now", at)
 			}
-			if id.Nonce != "nonce-1" || id.Subject != subject(tt.user.Username) || claims["sid"] == "" {
+			if id.Nonce != "nonce-1" || id.Subject != Subject(tt.user.Username) || claims["sid"] == "" {
 				t.Errorf("nonce %q sub %q sid %v", id.Nonce, id.Subject, claims["sid"])
 			}
 			for _, known := range []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "sid", "at_hash", "c_hash", "azp", "client_id"} {
@@ -56,7 +56,7 @@ func TestLoginClaims(t *testing.T) {
 }
 
 func TestSubjectIsOpaqueAndStable(t *testing.T) {
-	if got := subject("alice"); got != subject("alice") || got == subject("bob") || strings.Contains(got, "alice") || len(got) != 22 {
+	if got := Subject("alice"); got != Subject("alice") || got == Subject("bob") || strings.Contains(got, "alice") || len(got) != 22 {
 		t.Errorf("subject = %q", got)
 	}
 }
@@ -257,7 +257,7 @@ func TestSetUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, claims := w.redeem(w.signIn(w.browser(), changed))
-	if claims["email"] != "robert@corp.example" || claims["sub"] != subject("bob") || !cmp.Equal(claims["groups"], []any{"finance"}) {
+	if claims["email"] != "robert@corp.example" || claims["sub"] != Subject("bob") || !cmp.Equal(claims["groups"], []any{"finance"}) {
 		t.Errorf("claims = %v", claims)
 	}
 	if err := w.p.SetUser(User{Username: "x", Password: "y", TOTP: "not base32!"}); err == nil {

@@ -53,8 +53,8 @@ func equal(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// subject is the `sub` of a user: opaque, and the same after a restart. It hides nothing from somebody who can guess user names.
-func subject(username string) string {
+// Subject is the `sub` of a user: opaque, and the same after a restart. It hides nothing from somebody who can guess user names.
+func Subject(username string) string {
 	sum := sha256.Sum256([]byte("example identity provider, subject\x00" + username))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

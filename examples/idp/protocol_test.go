@@ -188,7 +188,7 @@ func TestUserinfo(t *testing.T) {
 	if err := json.Unmarshal([]byte(ask().text), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"sub": subject("bob"), "name": "Bob Example", "email": "bob@corp.example", "email_verified": false, "groups": []any{}}
+	want := map[string]any{"sub": Subject("bob"), "name": "Bob Example", "email": "bob@corp.example", "email_verified": false, "groups": []any{}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -83,7 +83,7 @@ func (r authRequest) accepts(s signIn, u User, now time.Time) bool {
 
 // allows is OpenID Connect Core 3.1.2.1: with an id_token_hint no other person's token may be the answer.
 func (r authRequest) allows(username string) bool {
-	return r.wantSubject == "" || r.wantSubject == subject(username)
+	return r.wantSubject == "" || r.wantSubject == Subject(username)
 }
 
 func (r authRequest) GetID() string                      { return r.id }
@@ -98,7 +98,7 @@ func (r authRequest) GetResponseType() oidc.ResponseType { return oidc.ResponseT
 func (r authRequest) GetResponseMode() oidc.ResponseMode { return oidc.ResponseModeQuery }
 func (r authRequest) GetScopes() []string                { return r.scopes }
 func (r authRequest) GetState() string                   { return r.state }
-func (r authRequest) GetSubject() string                 { return subject(r.signIn.username) }
+func (r authRequest) GetSubject() string                 { return Subject(r.signIn.username) }
 func (r authRequest) Done() bool                         { return r.signIn.username != "" }
 func (r authRequest) GetCodeChallenge() *oidc.CodeChallenge {
 	return &oidc.CodeChallenge{Challenge: r.challenge, Method: oidc.CodeChallengeMethodS256}

@@ -146,7 +146,7 @@ func (s *storage) fill(info *oidc.UserInfo, username string, scopes []string) er
 	if !ok {
 		return errors.New("idp: user is gone")
 	}
-	info.Subject = subject(username)
+	info.Subject = Subject(username)
 	if slices.Contains(scopes, oidc.ScopeProfile) {
 		info.Name = u.Name
 	}

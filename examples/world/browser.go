@@ -34,8 +34,9 @@ type Answer struct {
 	URL    *url.URL // that answered
 	Header http.Header
 	Body   string
-	Via    []string // the addresses that redirected here, in order
-	Leaf   string   // who issued the server's certificate, and for whom
+	Via    []string       // the addresses that redirected here, in order
+	Set    []*http.Cookie // that were set on the way here, in order
+	Leaf   string         // who issued the server's certificate, and for whom
 }
 
 // maxHops is more than any of our ways needs; a loop is an error.
@@ -82,7 +83,7 @@ func (b *Browser) Do(method, address string, kind, extra map[string]string, body
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Status: response.StatusCode, Proto: response.Proto, URL: response.Request.URL, Header: response.Header, Body: string(text)}
+	a := Answer{Status: response.StatusCode, Proto: response.Proto, URL: response.Request.URL, Header: response.Header, Body: string(text), Set: response.Cookies()}
 	if response.TLS != nil && len(response.TLS.PeerCertificates) > 0 {
 		a.Leaf = response.TLS.PeerCertificates[0].Subject.CommonName
 	}
@@ -109,7 +110,7 @@ func (b *Browser) Open(address string) (Answer, error) {
 // Follow goes on from an answer while it redirects, by its status or by a page that refreshes at once. It ends at the answer that leads out
 // of the world.
 func (b *Browser) Follow(a Answer) (Answer, error) {
-	via := append([]string(nil), a.Via...)
+	via, set := append([]string(nil), a.Via...), a.Set
 	for target := a.Leads(); target != ""; target = a.Leads() {
 		next, err := a.URL.Parse(target)
 		if err != nil {
@@ -125,8 +126,9 @@ func (b *Browser) Follow(a Answer) (Answer, error) {
 		if a, err = b.Step(next.String()); err != nil {
 			return a, err
 		}
+		set = append(set, a.Set...)
 	}
-	a.Via = via
+	a.Via, a.Set = via, set
 	return a, nil
 }
 
@@ -139,63 +141,6 @@ func (a Answer) Leads() string {
 	}
 	if m := refresh.FindStringSubmatch(a.Body); m != nil && a.Status == http.StatusOK {
 		return html.UnescapeString(m[1])
-	}
-	return ""
-}
-
-// Submit sends the page's form with values for its fields, and follows.
-func (b *Browser) Submit(page Answer, values map[string]string) (Answer, error) {
-	action, fields, err := page.form()
-	if err != nil {
-		return page, err
-	}
-	for name, value := range values {
-		fields.Set(name, value)
-	}
-	origin := page.URL.Scheme + "://" + page.URL.Host
-	a, err := b.Do("POST", action, Navigation, map[string]string{
-		"Content-Type": "application/x-www-form-urlencoded", "Origin": origin, "Sec-Fetch-Site": "same-origin",
-	}, fields.Encode())
-	if err != nil {
-		return a, err
-	}
-	return b.Follow(a)
-}
-
-// form finds the page's form: where it goes, and what it sends as it is.
-func (a Answer) form() (action string, fields url.Values, err error) {
-	tree, err := html.Parse(strings.NewReader(a.Body))
-	if err != nil {
-		return "", nil, err
-	}
-	found := false
-	fields = url.Values{}
-	for node := range tree.Descendants() {
-		switch node.Data {
-		case "form":
-			found = true
-			target, err := a.URL.Parse(attribute(node, "action"))
-			if err != nil {
-				return "", nil, err
-			}
-			action = target.String()
-		case "input":
-			if name := attribute(node, "name"); name != "" {
-				fields.Set(name, attribute(node, "value"))
-			}
-		}
-	}
-	if !found {
-		return "", nil, fmt.Errorf("world: the page at %s (%d) has no form:\n%.400s", a.URL.Path, a.Status, a.Body)
-	}
-	return action, fields, nil
-}
-
-func attribute(node *html.Node, name string) string {
-	for _, a := range node.Attr {
-		if a.Key == name {
-			return a.Val
-		}
 	}
 	return ""
 }

@@ -54,7 +54,7 @@ func chromium(t *testing.T) *chromiumTab {
 		chromedp.ExecPath(program), chromedp.WindowSize(1280, 800),
 		chromedp.NoSandbox, // it opens nothing but this world, and containers often lack what the sandbox needs
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", keyHash(t, "ingress", "issues."+Domain)+","+keyHash(t, "idp", idpName)))
+		chromedp.Flag("ignore-certificate-errors-spki-list", keyHash(t, "ingress", "issues."+Domain)+","+keyHash(t, "idp", acme.provider)))
 	ctx, end := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(end)
 	return newChromiumTab(t, ctx)

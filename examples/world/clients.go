@@ -19,37 +19,45 @@ import (
 	"isogate/extauthz/keys"
 )
 
-// Client is the OAuth client of the world: the commercial platform, which recognises people of the isolated cloud.
+// Client is the OAuth client of the world: the commercial side, which recognises people of isolated clouds.
 const Client = "commercial"
 
-const commercialHost = "id.commercial.localhost"
+// callbacks are where the OAuth server may send people back to: the commercial side's own, and one where nobody answers, for relying parties that
+// run elsewhere, as [RelyingParty] does.
+func (w *World) callbacks() []string {
+	return []string{w.callback(), w.Platform.URL(identityHost, "/.isogate/federated/callback")}
+}
 
-// callback is where the OAuth server sends people back to the client.
 func (w *World) callback() string {
-	return "https://" + net.JoinHostPort(commercialHost, strconv.Itoa(w.ports.edge)) + "/.isogate/federated/callback"
+	return "https://" + net.JoinHostPort("relying-party."+commercialDomain, strconv.Itoa(w.ports.edge)) + "/callback"
 }
 
-func (w *World) clientFile(name string) string {
-	return filepath.Join(w.Dir, "secrets", "clients", name)
+// clientFile is a file in the folder of a cloud's clients, which holds public keys.
+func (c *Cloud) clientFile(name string) string { return filepath.Join(c.secret("clients"), name) }
+
+// clientFolder is the commercial side's folder with the private keys that it has for a cloud.
+func clientFolder(c *Cloud) string { return "client-" + c.of.name }
+
+// privateKeys is the file with these keys as a JWK Set, for people's scripts.
+func (w *World) privateKeys(c *Cloud) string {
+	return w.Platform.secret(clientFolder(c) + ".private.jwks")
 }
 
-// privateKeys is the file with the client's private keys, for people's scripts.
-func (w *World) privateKeys() string { return w.clientFile(Client + ".private.jwks") }
-
-// makeClient makes the client's key, as the commercial platform would: the public half is what the isolated file names.
-func (w *World) makeClient() error {
-	signers, err := keys.OpenSigners(w.clientFile(Client), time.Now)
+// makeClient makes the key of the commercial side for a cloud. The public half is what the isolated file names.
+func (w *World) makeClient(c *Cloud) error {
+	folder := w.Platform.secret(clientFolder(c))
+	signers, err := keys.OpenSigners(folder, time.Now)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(w.clientFile(Client+".jwks"), signers.JWKS()); err != nil {
+	if err := replaceFile(c.clientFile(Client+".jwks"), signers.JWKS()); err != nil {
 		return err
 	}
-	private, err := privateSet(w.clientFile(Client), signers.JWKS())
+	private, err := privateSet(folder, signers.JWKS())
 	if err != nil {
 		return err
 	}
-	return replaceFile(w.privateKeys(), private)
+	return replaceFile(w.privateKeys(c), private)
 }
 
 // privateSet is the one key of a folder as a JWK Set with the private half (RFC 7517).

@@ -3,6 +3,7 @@ package world
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,13 +41,13 @@ func TestClientOfTheManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := m.Clients[Client]
-	if len(m.Clients) != 1 || len(own.RedirectURIs) != 1 || own.RedirectURIs[0] != shared.callback() || own.PrivateKeys != shared.relative(shared.privateKeys()) {
+	if len(m.Clients) != 1 || !slices.Equal(own.RedirectURIs, shared.callbacks()) || own.PrivateKeys != shared.relative(shared.privateKeys(shared.Cloud)) {
 		t.Errorf("clients: %+v", m.Clients)
 	}
 	if _, ok := m.Daemons["oidcprovider"]; !ok || m.Issuer != shared.URL("auth", "") {
 		t.Errorf("daemons %v, issuer %s", m.Daemons, m.Issuer)
 	}
-	for file, private := range map[string]bool{shared.privateKeys(): true, shared.clientFile(Client + ".jwks"): false} {
+	for file, private := range map[string]bool{shared.privateKeys(shared.Cloud): true, shared.clientFile(Client + ".jwks"): false} {
 		if raw := string(must2(t)(os.ReadFile(file))); strings.Contains(raw, `"d"`) != private {
 			t.Errorf("%s: private key %v, want %v", file, !private, private)
 		}

@@ -41,38 +41,85 @@ func (w *World) binaries() string {
 	return filepath.Join(w.Root, ".bin")
 }
 
-// daemons says how each daemon is started.
-func (w *World) daemon(name string) (binary, config string, admin int) {
-	switch name {
-	case "xds":
-		return "xds", w.File(), w.ports.xds
-	case "xds-commercial":
-		return "xds", w.commercial(), w.ports.commercial
-	case "oidcprovider":
-		return "oidcprovider", w.File(), w.ports.oauth
-	default:
-		return "extauthz", w.File(), w.ports.extauth
+// program is how one of our daemons is started.
+type program struct {
+	part, binary, config string
+	admin                int
+}
+
+// programs are the daemons of an isolated cloud.
+func (c *Cloud) programs() []program {
+	return []program{
+		{c.Part("xds"), "xds", c.File(), c.ports.xds},
+		{c.Part("extauthz"), "extauthz", c.File(), c.ports.extauth},
+		{c.Part("oidcprovider"), "oidcprovider", c.File(), c.ports.oauth},
 	}
 }
 
-func (w *World) startDaemons(ctx context.Context, names ...string) error {
-	for _, name := range names {
-		binary, config, admin := w.daemon(name)
-		part := w.part(name, func(ctx context.Context) (process, error) {
-			return w.startDaemon(ctx, name, binary, config, admin)
-		})
-		if err := part.Start(ctx); err != nil {
-			return err
+// programs are the daemons of the commercial side.
+func (p *Platform) programs() []program {
+	return []program{{"xds-commercial", "xds", p.file, p.ports.xds}, {"extauthz-commercial", "extauthz", p.file, p.ports.extauth}}
+}
+
+// proxy is how one Envoy is started.
+type proxy struct {
+	part    string
+	role    topology.Role
+	sockets string // of its control plane
+}
+
+func (c *Cloud) proxy() proxy {
+	return proxy{c.Part("envoy-ingress"), topology.Ingress, c.sockets}
+}
+
+func (p *Platform) proxies() []proxy {
+	return []proxy{{"envoy-edge", topology.Edge, p.sockets}, {"envoy-commercial", topology.Commercial, p.sockets}}
+}
+
+// declare makes the parts, in the stages in which they start.
+func (w *World) declare(ctx context.Context) error {
+	cache, err := run.CacheDir()
+	if err != nil {
+		return err
+	}
+	envoy, err := run.Find(ctx, cache, w.Progress)
+	if err != nil {
+		return err
+	}
+	w.stages = make([][]*Part, 2)
+	programs, proxies := w.Platform.programs(), w.Platform.proxies()
+	for _, c := range w.clouds() {
+		programs, proxies = append(programs, c.programs()...), append(proxies, c.proxy())
+	}
+	for _, p := range programs {
+		stage := 0
+		if p.binary == "oidcprovider" { // it reads keys of extauthz
+			stage = 1
 		}
+		w.part(stage, p.part, func(ctx context.Context) (process, error) { return w.startDaemon(ctx, p) })
+	}
+	for _, p := range proxies {
+		w.part(1, p.part, func(ctx context.Context) (process, error) { return w.startEnvoy(ctx, envoy, p) })
 	}
 	return nil
 }
 
-func (w *World) part(name string, start func(context.Context) (process, error)) *Part {
+func (w *World) part(stage int, name string, start func(context.Context) (process, error)) {
 	p := &Part{Name: name, start: start, again: func() { _ = w.writeManifest() }}
 	w.Parts[name] = p
-	w.order = append(w.order, p)
-	return p
+	w.stages[stage] = append(w.stages[stage], p)
+}
+
+func (w *World) startStage(ctx context.Context, stage int) error {
+	return atOnce(w.stages[stage], func(p *Part) error {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+		if envoy, ok := p.running.(*run.Envoy); ok {
+			return envoy.WaitLive(ctx)
+		}
+		return nil
+	})
 }
 
 // child is a daemon of ours as a process of its own.
@@ -96,13 +143,13 @@ func (c *child) Stop() error {
 	}
 }
 
-func (w *World) startDaemon(ctx context.Context, name, binary, config string, admin int) (process, error) {
-	log, err := os.OpenFile(w.logFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (w *World) startDaemon(ctx context.Context, p program) (process, error) {
+	log, err := os.OpenFile(w.logFile(p.part), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(w.binaries(), binary), "-config", config)
+	cmd := exec.Command(filepath.Join(w.binaries(), p.binary), "-config", p.config)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c := &child{cmd: cmd, done: make(chan struct{})}
@@ -120,7 +167,7 @@ func (w *World) startDaemon(ctx context.Context, name, binary, config string, ad
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	if err := w.waitReady(ctx, c, name, admin); err != nil {
+	if err := w.waitReady(ctx, c, p); err != nil {
 		_ = c.Kill()
 		return nil, err
 	}
@@ -128,11 +175,11 @@ func (w *World) startDaemon(ctx context.Context, name, binary, config string, ad
 }
 
 // waitReady asks a daemon until it says that it can do its work.
-func (w *World) waitReady(ctx context.Context, c *child, name string, admin int) error {
+func (w *World) waitReady(ctx context.Context, c *child, p program) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(admin)+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+local(p.admin)+"/readyz", nil)
 		if err != nil {
 			return err
 		}
@@ -144,66 +191,45 @@ func (w *World) waitReady(ctx context.Context, c *child, name string, admin int)
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("it ended at once; its log:\n%s", w.tail(name))
+			return fmt.Errorf("it ended at once; its log:\n%s", w.tail(p.part))
 		case <-ctx.Done():
-			return fmt.Errorf("it is not ready after %s; its log:\n%s", readyWithin, w.tail(name))
+			return fmt.Errorf("it is not ready after %s; its log:\n%s", readyWithin, w.tail(p.part))
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-func (w *World) logFile(name string) string { return filepath.Join(w.Dir, "log", name+".log") }
+func (w *World) logFile(part string) string { return filepath.Join(w.Dir, "log", part+".log") }
 
-func (w *World) tail(name string) []byte {
-	raw, err := os.ReadFile(w.logFile(name))
+func (w *World) tail(part string) []byte {
+	raw, err := os.ReadFile(w.logFile(part))
 	if err != nil {
 		return []byte(err.Error())
 	}
 	return raw[max(0, len(raw)-4096):]
 }
 
-func (w *World) startEnvoys(ctx context.Context) error {
-	cache, err := run.CacheDir()
-	if err != nil {
-		return err
-	}
-	binary, err := run.Find(ctx, cache, w.Progress)
-	if err != nil {
-		return err
-	}
-	for _, role := range roles {
-		part := w.part("envoy-"+string(role), func(ctx context.Context) (process, error) { return w.startEnvoy(ctx, binary, role) })
-		if err := part.Start(ctx); err != nil {
-			return err
-		}
-		if err := part.running.(*run.Envoy).WaitLive(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// adminSocket is where the running Envoy of a role can be asked. Two of them may run side by side while one replaces the other, so each start
+// adminSocket is where the running Envoy of a part can be asked. Two of them may run side by side while one replaces the other, so each start
 // has its own.
-func (w *World) adminSocket(role topology.Role) string {
+func (w *World) adminSocket(part string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return filepath.Join(w.sockets, fmt.Sprintf("admin-%s-%d.sock", role, w.starts[role]))
+	return filepath.Join(w.base, fmt.Sprintf("%s-%d.sock", part, w.starts[part]))
 }
 
-func (w *World) startEnvoy(ctx context.Context, binary string, role topology.Role) (process, error) {
+func (w *World) startEnvoy(ctx context.Context, binary string, p proxy) (process, error) {
 	w.mu.Lock()
-	w.starts[role]++
+	w.starts[p.part]++
 	w.mu.Unlock()
-	admin := w.adminSocket(role)
+	admin := w.adminSocket(p.part)
 	config, err := bootstrap.For(bootstrap.Options{
-		Role: role, NodeID: string(role) + "-1", AdminSocket: admin, XDSSocket: topology.Cloud{Sockets: daemon.Path(w.sockets)}.XDSSocket(role),
+		Role: p.role, NodeID: string(p.role) + "-1", AdminSocket: admin, XDSSocket: topology.Cloud{Sockets: daemon.Path(p.sockets)}.XDSSocket(p.role),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return run.Start(context.WithoutCancel(ctx), run.Options{ // it ends in its turn, with Stop
-		Binary: binary, Bootstrap: config, AdminSocket: admin, Dir: filepath.Join(w.Dir, "log"), Name: "envoy-" + string(role),
+		Binary: binary, Bootstrap: config, AdminSocket: admin, Dir: filepath.Join(w.Dir, "log"), Name: p.part,
 		Concurrency: 1, DrainTime: drainTime,
 	})
 }
@@ -224,4 +250,16 @@ func (w *World) ReplaceEnvoy(ctx context.Context, role topology.Role) error {
 		time.Sleep(drainTime + time.Second)
 		return nil
 	})
+}
+
+// EnvoyAdmin asks the Envoy of a part, such as envoy-edge for /config_dump.
+func (w *World) EnvoyAdmin(ctx context.Context, part, path string) ([]byte, error) {
+	p := w.Parts[part]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	envoy, ok := p.running.(*run.Envoy)
+	if !ok {
+		return nil, fmt.Errorf("world: no Envoy runs as %s", part)
+	}
+	return envoy.Admin(ctx, "GET", path)
 }

@@ -9,52 +9,39 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
-
-	"isogate/examples/idp"
 )
-
-// demoUsers are the people of the organisation. The passwords are public: the world is for loopback only.
-func demoUsers() []idp.User {
-	return []idp.User{
-		{Username: "alice", Password: "correct-horse", TOTP: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", Email: "alice@acme.example", EmailVerified: true, Name: "Alice Arden", Groups: []string{"staff", "engineering"}},
-		{Username: "bob", Password: "battery-staple", Email: "bob@acme.example", EmailVerified: true, Name: "Bob Birch", Groups: []string{"staff"}},
-		{Username: "carol", Password: "carol-of-the-bells", Email: "carol@elsewhere.example", EmailVerified: true, Name: "Carol Cole", Groups: []string{"guests"}},
-		{Username: "dave", Password: "dave-unverified", Email: "dave@acme.example", Name: "Dave Dunn"},
-		{Username: "erin", Password: "erin-of-partner", Email: "erin@partner.example", EmailVerified: true, Name: "Erin Eld", Groups: []string{"partners"}},
-	}
-}
 
 // isolatedFile and commercialFile are what a person would write by hand; the README shows the same keys.
 const isolatedFile = `cloud:
-  id: {{.CloudID}}
-  domain: {{.Domain}}
-  port: {{.Edge}}
+  id: {{.Cloud.ID}}
+  domain: {{.Of.Domain}}
+  port: {{.Ports.Edge}}
   products:
-    - id: issues
-      name: Issue tracker
-      upstream: 127.0.0.1:{{.Issues}}
-      claims: [email, name, groups]
+{{- range .Products}}
+    - id: {{.ID}}
+      name: {{.Name}}
+      upstream: 127.0.0.1:{{.Port}}
+      claims: [{{.Claims}}]
+{{- if .WebSockets}}
       websockets: true
-    - id: wiki
-      name: Wiki
-      upstream: 127.0.0.1:{{.Wiki}}
-      claims: [name]
+{{- end}}
+{{- end}}
   managed_domains:
-    - name: acme.example
+    - name: {{.Of.Managed}}
       state: verified
   clients:
     - id: {{.Client}}
       name: Commercial Platform
-      jwks: {{.ClientKeys}}
-      redirect_uris: [{{.Callback}}]
-      sector: {{.CommercialHost}}
+      jwks: secrets/clients/{{.Client}}.jwks
+      redirect_uris: [{{.Callbacks}}]
+      sector: {{.Sector}}
       callers: [spiffe://commercial.example/support]
 {{.MoreClients}}  listeners:
-    ingress: 127.0.0.1:{{.Ingress}}
+    ingress: 127.0.0.1:{{.Ports.Ingress}}
   sockets: {{.Sockets}}
 
 extauthz:
-  admin: 127.0.0.1:{{.ExtAuthz}}
+  admin: 127.0.0.1:{{.Ports.ExtAuthz}}
   store: sessions.db
   policies: policies
   keys:
@@ -64,116 +51,218 @@ extauthz:
   providers:
     - id: corp
       name: Corp
-      issuer: https://{{.IDPHost}}
+      issuer: https://{{.Of.IDP}}
       client_id: isogate
       client_secret: secrets/client_secret
-      domains: [acme.example, partner.example]
+      domains: [{{.Of.Domains}}]
   session:
 {{- range $key, $value := .Session}}
     {{$key}}: {{$value}}
 {{- end}}
-  ca: ca/ca.pem
+  ca: {{.CA}}
   connect:
-    "{{.IDPHost}}": 127.0.0.1:{{.IDP}}
+    "{{.Of.IDP}}": 127.0.0.1:{{.Ports.IDP}}
 
 oidcprovider:
-  admin: 127.0.0.1:{{.OAuth}}
+  admin: 127.0.0.1:{{.Ports.OAuth}}
   store: codes.db
   keys:
     signing: secrets/oauth
     sealing: secrets/oauth-sealing
     pairwise: secrets/pairwise
-  ca: ca/ca.pem
+  ca: {{.CA}}
 
 xds:
-  admin: 127.0.0.1:{{.XDS}}
+  admin: 127.0.0.1:{{.Ports.XDS}}
   certificates:
     - certificate: secrets/ingress.pem
       key: secrets/ingress.key
 `
 
 const commercialFile = `platform:
+  port: {{.Ports.Edge}}
+  identity_host: {{.Identity}}
+  services:
+{{- range .Services}}
+    - id: {{.ID}}
+      name: {{.Name}}
+      host: {{.Host}}
+      upstream: 127.0.0.1:{{.Port}}
+      federation: {{.Federation}}
+{{- end}}
+  sign_in:
+    - name: Sign in with a password
+      address: {{.Login}}
   listeners:
-    edge: 127.0.0.1:{{.Edge}}
+    edge: 127.0.0.1:{{.Ports.Edge}}
+    commercial: 127.0.0.1:{{.Ports.Commercial}}
   sockets: {{.Sockets}}
 
 clouds:
-  - id: {{.CloudID}}
+{{- range .Clouds}}
+  - id: {{.ID}}
+    name: {{.Name}}
     domain: {{.Domain}}
     ingress: 127.0.0.1:{{.Ingress}}
+    domains: [{{.Managed}}]
+    issuer: {{.Issuer}}
+    ca: ca/ca.pem
+    client:
+      id: {{$.Client}}
+      key: {{.Key}}
+{{- end}}
+
+extauthz:
+  admin: 127.0.0.1:{{.Ports.ExtAuthz}}
+  keys:
+    sealing: commercial/sealing
+    federated: commercial/federated
+    service_users: commercial/service_users
+  check_every: {{.CheckEvery}}
+  connect:
+{{- range $name, $address := .Connect}}
+    "{{$name}}": {{$address}}
+{{- end}}
 
 xds:
-  admin: 127.0.0.1:{{.Commercial}}
+  admin: 127.0.0.1:{{.Ports.XDS}}
+  certificates:
+    - certificate: commercial/tls.pem
+      key: commercial/tls.key
 `
 
-// writeFiles makes what an operator would make: certificates, secrets, policies and the two files.
+// writeFiles makes what the operators of each side would make: certificates, secrets, policies and the file.
 func (w *World) writeFiles(context.Context) (err error) {
 	if w.CA, err = openCA(filepath.Join(w.Dir, "ca")); err != nil {
 		return err
 	}
-	secrets := filepath.Join(w.Dir, "secrets")
-	if err := w.RotateCertificate(); err != nil {
-		return err
-	}
-	if err := w.CA.Issue(secrets, "idp", idpName); err != nil {
-		return err
-	}
-	for _, name := range []string{"client_secret", "user_id", "pairwise"} {
-		if err := replaceFile(filepath.Join(secrets, name), []byte(randomHex(32))); err != nil {
+	for _, c := range w.clouds() {
+		if err := w.writeCloud(c); err != nil {
 			return err
 		}
 	}
-	if err := w.copyPolicies(); err != nil {
+	return w.writePlatform()
+}
+
+func (w *World) writeCloud(c *Cloud) error {
+	if err := w.rotateCertificate(c); err != nil {
 		return err
 	}
-	if err := w.makeClient(); err != nil {
+	if err := w.CA.Issue(c.secret(""), "idp", c.of.provider); err != nil {
 		return err
 	}
-	more, err := w.moreClients()
+	for _, name := range []string{"client_secret", "user_id", "pairwise"} {
+		if err := replaceFile(c.secret(name), []byte(randomHex(32))); err != nil {
+			return err
+		}
+	}
+	if err := w.copyPolicies(c); err != nil {
+		return err
+	}
+	if err := w.makeClient(c); err != nil {
+		return err
+	}
+	values, err := w.isolatedValues(c)
 	if err != nil {
 		return err
 	}
-	session := w.Session
-	if session == nil {
+	return fill(c.File(), isolatedFile, values)
+}
+
+// isolatedValues are what the isolated file of a cloud says.
+func (w *World) isolatedValues(c *Cloud) (map[string]any, error) {
+	ca, err := filepath.Rel(c.dir, w.CA.File)
+	if err != nil {
+		return nil, err
+	}
+	session, more := w.Session, ""
+	if session == nil || c != w.Cloud {
 		session = map[string]string{"idle": "30m", "absolute": "12h", "federated": "24h"}
 	}
-	values := map[string]any{
-		"CloudID": "acme-" + randomHex(10), "Domain": Domain, "Sockets": w.sockets, "Session": session, "IDPHost": w.idpHost(),
-		"Edge": w.ports.edge, "Ingress": w.ports.ingress, "IDP": w.ports.idp, "Issues": w.ports.issues, "Wiki": w.ports.wiki,
-		"ExtAuthz": w.ports.extauth, "XDS": w.ports.xds, "Commercial": w.ports.commercial, "OAuth": w.ports.oauth,
-		"Client": Client, "ClientKeys": filepath.Join("secrets", "clients", Client+".jwks"), "Callback": w.callback(), "CommercialHost": commercialHost, "MoreClients": more,
+	if c == w.Cloud {
+		if more, err = w.moreClients(); err != nil {
+			return nil, err
+		}
 	}
-	if err := fill(w.File(), isolatedFile, values); err != nil {
+	domains := []string{c.of.managed}
+	if c.of.guests != "" {
+		domains = append(domains, c.of.guests)
+	}
+	type listed struct {
+		entry
+		Port int
+	}
+	var products []listed
+	for _, p := range c.of.products {
+		products = append(products, listed{p, c.ports.products[p.ID]})
+	}
+	return map[string]any{
+		"Cloud": c, "Products": products, "Sockets": c.sockets, "Session": session, "CA": ca,
+		"Of":     map[string]string{"Domain": c.of.domain, "Managed": c.of.managed, "Domains": strings.Join(domains, ", "), "IDP": c.idpHost()},
+		"Ports":  map[string]int{"Edge": c.ports.edge, "Ingress": c.ports.ingress, "ExtAuthz": c.ports.extauth, "OAuth": c.ports.oauth, "XDS": c.ports.xds, "IDP": c.ports.idp},
+		"Client": Client, "Callbacks": strings.Join(w.callbacks(), ", "), "Sector": identityHost + "." + commercialDomain, "MoreClients": more,
+	}, nil
+}
+
+func (w *World) writePlatform() error {
+	p := w.Platform
+	if err := w.CA.Issue(p.dir, "tls", guarded()...); err != nil {
 		return err
 	}
-	return fill(w.commercial(), commercialFile, values)
-}
-
-func (w *World) commercial() string { return filepath.Join(w.Dir, "commercial.yaml") }
-
-// RotateCertificate gives the ingress a new certificate.
-func (w *World) RotateCertificate() error {
-	return w.CA.Issue(filepath.Join(w.Dir, "secrets"), "ingress", Domain, "*."+Domain)
-}
-
-// EditFile replaces text in the isolated file, as an operator's editor would. The old text must be there.
-func (w *World) EditFile(old, fresh string) error {
-	raw, err := os.ReadFile(w.File())
-	if err != nil {
+	if err := w.CA.Issue(p.dir, "login", loginHost+"."+commercialDomain); err != nil {
 		return err
 	}
-	if !strings.Contains(string(raw), old) {
-		return fmt.Errorf("world: the isolated file does not hold %q", old)
+	if err := replaceFile(p.secret("service_users"), []byte(randomHex(32))); err != nil {
+		return err
 	}
-	return replaceFile(w.File(), []byte(strings.Replace(string(raw), old, fresh, 1)))
+	return fill(p.file, commercialFile, w.commercialValues())
 }
 
-func (w *World) clientSecret() string {
-	raw, _ := os.ReadFile(filepath.Join(w.Dir, "secrets", "client_secret")) // written just before
+// commercialValues are what the commercial file says.
+func (w *World) commercialValues() map[string]any {
+	p := w.Platform
+	type service struct {
+		ID, Name, Host, Federation string
+		Port                       int
+	}
+	type directory struct {
+		ID, Name, Domain, Managed, Issuer, Key string
+		Ingress                                int
+	}
+	var serving []service
+	for _, s := range services {
+		serving = append(serving, service{s.ID, s.Name, s.ID + "." + commercialDomain, s.Federation, p.ports.services[s.ID]})
+	}
+	var clouds []directory
+	connect := map[string]string{}
+	for _, c := range w.clouds() {
+		clouds = append(clouds, directory{c.ID, c.of.title, c.of.domain, c.of.managed, c.URL("auth", ""), filepath.Join("commercial", clientFolder(c)), c.ports.ingress})
+		connect[c.host("auth")] = w.Edge()
+	}
+	every := w.CheckEvery
+	if every == "" {
+		every = "60s"
+	}
+	return map[string]any{
+		"Services": serving, "Clouds": clouds, "Connect": connect, "CheckEvery": every, "Client": Client, "Login": p.URL(loginHost, "/"),
+		"Identity": identityHost + "." + commercialDomain, "Sockets": p.sockets,
+		"Ports": map[string]int{"Edge": p.ports.edge, "Commercial": p.ports.commercial, "ExtAuthz": p.ports.extauth, "XDS": p.ports.xds},
+	}
+}
+
+// RotateCertificate gives the first cloud's ingress a new certificate.
+func (w *World) RotateCertificate() error { return w.rotateCertificate(w.Cloud) }
+
+func (w *World) rotateCertificate(c *Cloud) error {
+	return w.CA.Issue(c.secret(""), "ingress", c.of.domain, "*."+c.of.domain)
+}
+
+func (c *Cloud) clientSecret() string {
+	raw, _ := os.ReadFile(c.secret("client_secret")) // written just before
 	return string(raw)
 }
 
-func (w *World) copyPolicies() error {
+func (w *World) copyPolicies(c *Cloud) error {
 	files, err := filepath.Glob(filepath.Join(w.Root, "policies", "*.rego"))
 	if err != nil {
 		return err
@@ -183,7 +272,7 @@ func (w *World) copyPolicies() error {
 		if err != nil {
 			return err
 		}
-		if err := replaceFile(filepath.Join(w.Policies(), filepath.Base(file)), raw); err != nil {
+		if err := replaceFile(filepath.Join(c.Policies(), filepath.Base(file)), raw); err != nil {
 			return err
 		}
 	}
@@ -193,7 +282,7 @@ func (w *World) copyPolicies() error {
 func fill(file, text string, values any) error {
 	var out strings.Builder
 	if err := template.Must(template.New(filepath.Base(file)).Parse(text)).Execute(&out, values); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return replaceFile(file, []byte(out.String()))
 }

@@ -71,14 +71,15 @@ func address(t *testing.T, text string) string {
 // alone, on loopback; an Envoy on its one listener alone, since its admin interface is a unix socket of the daemon's user.
 func TestNothingListensButWhatMust(t *testing.T) {
 	for part, want := range map[string]int{
-		"extauthz": shared.ports.extauth, "xds": shared.ports.xds, "xds-commercial": shared.ports.commercial, "envoy-edge": shared.ports.edge, "envoy-ingress": shared.ports.ingress,
+		"extauthz": shared.ports.extauth, "xds": shared.ports.xds, "xds-commercial": shared.Platform.ports.xds, "envoy-edge": shared.ports.edge, "envoy-ingress": shared.ports.ingress,
+		"extauthz-commercial": shared.Platform.ports.extauth, "envoy-commercial": shared.Platform.ports.commercial,
 	} {
 		if got := listening(t, shared.Parts[part].Pid()); !slices.Equal(got, []string{local(want)}) {
 			t.Errorf("%s listens on %q, want %s alone", part, got, local(want))
 		}
 	}
 	sockets := 0
-	err := filepath.WalkDir(shared.sockets, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(shared.base, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.Type()&os.ModeSocket == 0 {
 			return err
 		}
@@ -107,7 +108,7 @@ func TestNoPublicHostServesMetricsOrProfiles(t *testing.T) {
 			t.Errorf("a stranger at issues%s: %d", path, got)
 		}
 	}
-	for _, admin := range []int{shared.ports.extauth, shared.ports.xds, shared.ports.commercial} {
+	for _, admin := range []int{shared.ports.extauth, shared.ports.xds, shared.Platform.ports.xds, shared.Platform.ports.extauth} {
 		for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/debug/pprof/": 404, "/debug/pprof/profile": 404, "/debug/vars": 404} {
 			response, err := http.Get("http://" + local(admin) + path)
 			if err != nil {

@@ -179,7 +179,7 @@ func TestFileReachesTheRunningWorld(t *testing.T) {
 	eventually(t, "and gets it no more", func() bool { return email() == nil })
 
 	t.Run("a product", func(t *testing.T) {
-		edit(t, shared.File(), "  managed_domains:", fmt.Sprintf("    - id: issues2\n      host: auth2.%s\n      upstream: 127.0.0.1:%d\n  managed_domains:", Domain, shared.ports.issues))
+		edit(t, shared.File(), "  managed_domains:", fmt.Sprintf("    - id: issues2\n      host: auth2.%s\n      upstream: 127.0.0.1:%d\n  managed_domains:", Domain, shared.ports.products["issues"]))
 		address := strings.Replace(shared.URL("issues", "/whoami"), "issues.", "auth2.", 1)
 		eventually(t, "the new host asks to sign in", func() bool {
 			a, err := shared.browserFor("auth2").Do("GET", address, Fetch, nil, "")

@@ -12,12 +12,15 @@ import (
 	"time"
 
 	"isogate/envoy/daemon"
-	"isogate/envoy/run"
+	"isogate/envoy/topology"
 	"isogate/extauthz/keys"
 )
 
 // shared is the world in which the end-to-end tests run, one after the other: a test that breaks something mends it before it ends.
 var shared *World
+
+// checkEvery is how soon the commercial side notices what happened inside.
+const checkEvery = 2 * time.Second
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "world")
@@ -30,7 +33,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	shared, err = Start(context.Background(), Options{Dir: dir, Progress: os.Stderr, Clients: clients})
+	shared, err = Start(context.Background(), Options{Dir: dir, Progress: os.Stderr, Clients: clients, Second: true, CheckEvery: checkEvery.String()})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -118,12 +121,12 @@ func status(t *testing.T, b *Browser, address string) int {
 	return a.Status
 }
 
+// roles are the Envoys of the first cloud and of the commercial side.
+var roles = []topology.Role{topology.Ingress, topology.Edge, topology.Commercial}
+
 // envoyAdmin asks an Envoy of the world.
 func (w *World) envoyAdmin(role, path string) ([]byte, error) {
-	envoy := w.Parts["envoy-"+role]
-	envoy.mu.Lock()
-	defer envoy.mu.Unlock()
-	return envoy.running.(*run.Envoy).Admin(context.Background(), "GET", path)
+	return w.EnvoyAdmin(context.Background(), "envoy-"+role, path)
 }
 
 // browserFor is a browser that also finds a host which the world does not have from its start.

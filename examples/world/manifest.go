@@ -3,9 +3,7 @@ package world
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"path/filepath"
-	"strconv"
 
 	"isogate/extauthz/usercontext"
 	"isogate/policies"
@@ -13,6 +11,7 @@ import (
 
 // manifest is world.json: what people's scripts and tests need of a running world. Relative paths start at the project's folder.
 type manifest struct {
+	ID        string                `json:"id"` // of the isolated cloud
 	CA        string                `json:"ca"`
 	Edge      string                `json:"edge"`
 	Connect   map[string]string     `json:"connect"`
@@ -25,7 +24,8 @@ type manifest struct {
 	Config    map[string]string     `json:"config"`
 	Envoys    map[string]manifestEV `json:"envoys"`
 	Daemons   map[string]manifestD  `json:"daemons"`
-	Clients   map[string]manifestCl `json:"clients"` // whose private keys the world holds
+	Clients   map[string]manifestCl `json:"clients"`          // whose private keys the world holds
+	Clouds    map[string]manifest   `json:"clouds,omitempty"` // the second cloud, by its id
 }
 
 type manifestUser struct {
@@ -69,29 +69,18 @@ func (w *World) writeManifest() error {
 	if !w.ready.Load() {
 		return nil
 	}
-	bundle, err := policies.Load(context.Background(), w.Policies())
+	m, err := w.describe(w.Cloud)
 	if err != nil {
 		return err
 	}
-	m := manifest{
-		CA: w.relative(w.CA.File), Edge: w.Edge(), Connect: w.Connect(), Hosts: w.hosts(),
-		Issuer: w.URL("auth", ""), UCTJWKS: w.URL("auth", usercontext.JWKSPath), Policies: w.relative(w.Policies()),
-		Config: map[string]string{"isolated": w.relative(w.File()), "commercial": w.relative(w.commercial())},
-		Envoys: map[string]manifestEV{}, Daemons: map[string]manifestD{},
-		Clients: map[string]manifestCl{Client: {w.relative(w.privateKeys()), []string{w.callback()}}},
-	}
-	for _, u := range w.Users {
-		m.Users = append(m.Users, manifestUser{u.Username, u.Password, u.TOTP, u.Email, u.Name, u.TOTP != ""})
-	}
-	for _, a := range bundle.AnonymousEndpoints() {
-		m.Anonymous = append(m.Anonymous, manifestEndpoint{w.hosts()[a.Product], a.Method, a.Path})
-	}
-	for _, role := range roles {
-		m.Envoys[string(role)] = manifestEV{w.Parts["envoy-"+string(role)].Pid(), w.adminSocket(role)}
-	}
-	for _, name := range []string{"xds", "xds-commercial", "extauthz", "oidcprovider"} {
-		_, _, admin := w.daemon(name)
-		m.Daemons[name] = manifestD{w.Parts[name].Pid(), "http://" + local(admin) + "/metrics", w.relative(w.logFile(name))}
+	m.Hosts, m.Config["commercial"] = w.hosts(), w.relative(w.Platform.file)
+	w.describeParts(&m, w.Platform.programs(), w.Platform.proxies())
+	if w.Globex != nil {
+		second, err := w.describe(w.Globex)
+		if err != nil {
+			return err
+		}
+		m.Clouds = map[string]manifest{w.Globex.ID: second}
 	}
 	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -100,12 +89,38 @@ func (w *World) writeManifest() error {
 	return replaceFile(w.Manifest(), append(raw, '\n'))
 }
 
-func (w *World) hosts() map[string]string {
-	out := map[string]string{"idp": w.idpHost()}
-	for _, name := range []string{"auth", "issues", "wiki"} {
-		out[name] = net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge))
+// describe says what there is of one cloud.
+func (w *World) describe(c *Cloud) (manifest, error) {
+	bundle, err := policies.Load(context.Background(), c.Policies())
+	if err != nil {
+		return manifest{}, err
 	}
-	return out
+	m := manifest{
+		ID: c.ID, CA: w.relative(w.CA.File), Edge: w.Edge(), Connect: w.Connect(), Hosts: c.hosts(),
+		Issuer: c.URL("auth", ""), UCTJWKS: c.URL("auth", usercontext.JWKSPath), Policies: w.relative(c.Policies()),
+		Config: map[string]string{"isolated": w.relative(c.File())},
+		Envoys: map[string]manifestEV{}, Daemons: map[string]manifestD{},
+		Clients: map[string]manifestCl{Client: {w.relative(w.privateKeys(c)), w.callbacks()}},
+	}
+	for _, u := range c.Users {
+		m.Users = append(m.Users, manifestUser{u.Username, u.Password, u.TOTP, u.Email, u.Name, u.TOTP != ""})
+	}
+	for _, a := range bundle.AnonymousEndpoints() {
+		if host := m.Hosts[a.Product]; host != "" { // both clouds have the same policies, and not the same products
+			m.Anonymous = append(m.Anonymous, manifestEndpoint{host, a.Method, a.Path})
+		}
+	}
+	w.describeParts(&m, c.programs(), []proxy{c.proxy()})
+	return m, nil
+}
+
+func (w *World) describeParts(m *manifest, programs []program, proxies []proxy) {
+	for _, p := range programs {
+		m.Daemons[p.part] = manifestD{w.Parts[p.part].Pid(), "http://" + local(p.admin) + "/metrics", w.relative(w.logFile(p.part))}
+	}
+	for _, p := range proxies {
+		m.Envoys[string(p.role)] = manifestEV{w.Parts[p.part].Pid(), w.adminSocket(p.part)}
+	}
 }
 
 func (w *World) relative(path string) string {

@@ -7,47 +7,60 @@ import (
 	"strconv"
 )
 
-// ports are the loopback ports of a world.
-type ports struct {
-	edge, idp, ingress              int
-	issues, wiki                    int
-	xds, commercial, extauth, oauth int // admin listeners
+// cloudPorts are the loopback ports of an isolated cloud, and the edge's.
+type cloudPorts struct {
+	edge, idp, ingress  int
+	products            map[string]int
+	xds, extauth, oauth int // admin listeners
+}
+
+// platformPorts are those of the commercial side.
+type platformPorts struct {
+	edge, commercial, login int
+	services                map[string]int
+	xds, extauth            int // admin listeners
 }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // choosePorts takes the ports that were asked for, if they are free, and free ones for the rest. All are held until all are chosen, so
 // that none is chosen twice.
-func (w *World) choosePorts(context.Context) error {
+func (w *World) choosePorts(context.Context) (err error) {
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
 			l.Close()
 		}
 	}()
-	take := func(port int, what, option string) (int, error) {
-		l, err := net.Listen("tcp", local(port))
-		if err != nil {
-			return 0, fmt.Errorf("port %d, wanted for %s, is taken: choose another, as %s=18443 (%w)", port, what, option, err)
+	take := func(port int, what, option string) int {
+		l, failed := net.Listen("tcp", local(port))
+		if failed != nil && err == nil {
+			err = fmt.Errorf("port %d, wanted for %s, is taken: choose another, as %s=18443 (%w)", port, what, option, failed)
+		}
+		if failed != nil {
+			return 0
 		}
 		held = append(held, l)
-		return l.Addr().(*net.TCPAddr).Port, nil
+		return l.Addr().(*net.TCPAddr).Port
 	}
-	for _, p := range []struct {
-		into         *int
-		want         int
-		what, option string
-	}{
-		{&w.ports.edge, w.Port, "the edge", "PORT"},
-		{&w.ports.idp, w.IDPPort, "the identity provider", "IDP_PORT"},
-		{&w.ports.ingress, 0, "", ""}, {&w.ports.issues, 0, "", ""}, {&w.ports.wiki, 0, "", ""},
-		{&w.ports.xds, 0, "", ""}, {&w.ports.commercial, 0, "", ""}, {&w.ports.extauth, 0, "", ""}, {&w.ports.oauth, 0, "", ""},
-	} {
-		port, err := take(p.want, p.what, p.option)
-		if err != nil {
-			return err
+	free := func() int { return take(0, "anything", "PORT") }
+	edge := take(w.Port, "the edge", "PORT")
+	for i, c := range w.clouds() {
+		wanted := 0
+		if i == 0 {
+			wanted = w.IDPPort
 		}
-		*p.into = port
+		c.ports.edge, c.ports.idp = edge, take(wanted, "the identity provider", "IDP_PORT")
+		c.ports.ingress, c.ports.xds, c.ports.extauth, c.ports.oauth = free(), free(), free(), free()
+		for _, p := range c.of.products {
+			c.ports.products[p.ID] = free()
+		}
 	}
-	return nil
+	p := &w.Platform.ports
+	p.edge, p.commercial, p.login, p.xds, p.extauth = edge, free(), free(), free(), free()
+	p.services = map[string]int{}
+	for _, s := range services {
+		p.services[s.ID] = free()
+	}
+	return err
 }

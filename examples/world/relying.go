@@ -68,9 +68,9 @@ func (e *OAuthError) Error() string {
 	return fmt.Sprintf("world: the OAuth server says %d %s %s", e.Status, e.Code, e.Description)
 }
 
-// RelyingParty is the commercial platform, with a new key for its proofs.
+// RelyingParty is the commercial side's client, written anew, with a new key for its proofs.
 func (w *World) RelyingParty(ctx context.Context) (*RelyingParty, error) {
-	return w.relyingParty(ctx, Client, w.callback(), w.clientFile(Client))
+	return w.relyingParty(ctx, Client, w.callback(), w.Platform.secret(clientFolder(w.Cloud)))
 }
 
 // relyingParty is a client whose signing keys are in a folder.

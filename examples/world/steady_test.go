@@ -166,7 +166,7 @@ var liveChanges = []struct {
 }{
 	{"a product's claims", func(t *testing.T) { edit(t, shared.File(), "claims: [email, name, groups]", "claims: [name]"); pause() }},
 	{"a new product", func(t *testing.T) {
-		edit(t, shared.File(), "  managed_domains:", fmt.Sprintf("    - id: extra\n      upstream: 127.0.0.1:%d\n  managed_domains:", shared.ports.wiki))
+		edit(t, shared.File(), "  managed_domains:", fmt.Sprintf("    - id: extra\n      upstream: 127.0.0.1:%d\n  managed_domains:", shared.ports.products["wiki"]))
 		pause()
 	}},
 	{"limits", func(t *testing.T) { edit(t, shared.File(), "absolute: 12h", "absolute: 8h"); pause() }},

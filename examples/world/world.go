@@ -1,6 +1,7 @@
 // Package world starts everything that the demo and the end-to-end tests need, on one machine and on real parts: the three binaries of the
-// project as processes of their own, a real Envoy for each role, an identity provider and two products. It makes the certificates, the
-// keys and the two files, waits until all is ready, starts again what dies, and describes itself in world.json.
+// project as processes of their own, a real Envoy for each role, an isolated cloud with an identity provider and two products, the commercial
+// side with its services, and a second isolated cloud if it is asked for. It makes the certificates, the keys and the files, waits until all is
+// ready, starts again what dies, and describes itself in world.json.
 package world
 
 import (
@@ -8,57 +9,50 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"isogate/envoy/topology"
-	"isogate/examples/idp"
-	"isogate/examples/product"
 )
 
 // Options say where and how a world runs. The zero value of each field is a sensible choice.
 type Options struct {
-	Root     string            // the project's folder; found from the working directory if ""
-	Dir      string            // where the world keeps its files; Root/.world if ""
-	Port     int               // of the edge, which browsers reach; a free one if 0
-	IDPPort  int               // of the identity provider; a free one if 0
-	Progress io.Writer         // what is being waited for; nothing if nil
-	Session  map[string]string // session limits of the isolated file, such as {"idle": "5s"}
-	Clients  string            // YAML file with more OAuth clients: a list of entries as in cloud.clients; none if ""
+	Root       string            // the project's folder; found from the working directory if ""
+	Dir        string            // where the world keeps its files; Root/.world if ""
+	Port       int               // of the edge, which browsers reach; a free one if 0
+	IDPPort    int               // of the identity provider; a free one if 0
+	Progress   io.Writer         // what is being waited for; nothing if nil
+	Session    map[string]string // session limits of the isolated file, such as {"idle": "5s"}
+	Clients    string            // YAML file with more OAuth clients: a list of entries as in cloud.clients; none if ""
+	Second     bool              // whether a second isolated cloud runs
+	CheckEvery string            // how often the commercial side asks whether a session lives, such as "2s"; 60s if ""
 }
 
-// World is a running world.
+// World is a running world. What it has of a cloud is the first one's.
 type World struct {
 	Options
+	*Cloud
+	Globex   *Cloud // the second cloud; nil without one
+	Platform *Platform
 	CA       *CA
-	Users    []idp.User
-	IDP      *Site // the identity provider, which can be stopped and started
-	Provider *idp.Provider
-	Products map[string]*product.Product
-	Parts    map[string]*Part // processes by name: xds, xds-commercial, extauthz, oidcprovider, envoy-edge, envoy-ingress
+	Parts    map[string]*Part // processes by name: extauthz, envoy-ingress and so on, see programs
 
-	ports   ports
-	sockets string
+	base    string // folder of all unix sockets
 	sites   []*Site
-	order   []*Part // as started
+	stages  [][]*Part // as started: those of a stage need nothing of each other
 	mu      sync.Mutex
-	starts  map[topology.Role]int // how often an Envoy of a role was started
-	writing sync.Mutex            // world.json, by one at a time
+	starts  map[string]int // how often an Envoy was started
+	writing sync.Mutex     // world.json, by one at a time
 	ready   atomic.Bool
 }
 
-// Domain is the demo organisation's: its guarded hosts stand directly below it.
-const Domain = "acme.localhost"
-
 // Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
 func Start(ctx context.Context, o Options) (_ *World, err error) {
-	w := &World{Options: o, Products: map[string]*product.Product{}, Parts: map[string]*Part{}, starts: map[topology.Role]int{}, Users: demoUsers()}
+	w := &World{Options: o, Parts: map[string]*Part{}, starts: map[string]int{}}
 	defer func() {
 		if err != nil {
 			w.Close()
@@ -72,12 +66,11 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 		{"building the binaries", w.build},
 		{"choosing ports", w.choosePorts},
 		{"writing certificates, keys and files", w.writeFiles},
-		{"starting the identity provider and the products", w.startSites},
-		{"starting the control planes", func(ctx context.Context) error { return w.startDaemons(ctx, "xds", "xds-commercial") }},
-		{"starting the external authorization", func(ctx context.Context) error { return w.startDaemons(ctx, "extauthz") }},
-		{"starting the OAuth server", func(ctx context.Context) error { return w.startDaemons(ctx, "oidcprovider") }},
-		{"starting the Envoys", w.startEnvoys},
-		{"waiting for the first answer", w.waitAnswer},
+		{"starting the identity providers, the products and the services", w.startSites},
+		{"finding Envoy", w.declare},
+		{"starting the control planes and the external authorization", func(ctx context.Context) error { return w.startStage(ctx, 0) }},
+		{"starting the OAuth servers and the Envoys", func(ctx context.Context) error { return w.startStage(ctx, 1) }},
+		{"waiting for the first answers", w.waitAnswers},
 	} {
 		w.say("%s", step.what)
 		if err := step.do(ctx); err != nil {
@@ -91,16 +84,29 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 // Close ends everything, in the opposite order. Its description goes first: it would speak of what is gone.
 func (w *World) Close() {
 	w.ready.Store(false)
-	_ = os.Remove(w.Manifest())
-	for i := len(w.order) - 1; i >= 0; i-- {
-		_ = w.order[i].Stop()
+	if w.Cloud != nil {
+		_ = os.Remove(w.Manifest())
+	}
+	for _, stage := range slices.Backward(w.stages) {
+		_ = atOnce(stage, (*Part).Stop)
 	}
 	for _, s := range w.sites {
 		_ = s.Stop()
 	}
-	if w.sockets != "" {
-		_ = os.RemoveAll(w.sockets)
+	if w.base != "" {
+		_ = os.RemoveAll(w.base)
 	}
+}
+
+// atOnce does the same to several parts at once.
+func atOnce(parts []*Part, do func(*Part) error) error {
+	faults := make([]error, len(parts))
+	var all sync.WaitGroup
+	for i, p := range parts {
+		all.Go(func() { faults[i] = do(p) })
+	}
+	all.Wait()
+	return errors.Join(faults...)
 }
 
 func (w *World) say(format string, args ...any) {
@@ -109,46 +115,50 @@ func (w *World) say(format string, args ...any) {
 	}
 }
 
-// URL is the external address of a path on a guarded host, given by its first label.
-func (w *World) URL(name, path string) string {
-	return "https://" + net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge)) + path
+// clouds are the isolated clouds, the first one first.
+func (w *World) clouds() []*Cloud {
+	if w.Globex == nil {
+		return []*Cloud{w.Cloud}
+	}
+	return []*Cloud{w.Cloud, w.Globex}
 }
 
 // Edge is the one address that browsers reach.
 func (w *World) Edge() string { return local(w.ports.edge) }
 
-// File is the isolated file.
-func (w *World) File() string { return filepath.Join(w.Dir, "isolated.yaml") }
-
-// Policies is the folder of the running world's Rego files: a copy, so that trying an edit changes nothing of the project.
-func (w *World) Policies() string { return filepath.Join(w.Dir, "policies") }
-
-// Connect says where to dial for each name.
+// Connect says where to dial for each name of the world.
 func (w *World) Connect() map[string]string {
-	out := map[string]string{w.idpHost(): local(w.ports.idp)}
-	for _, name := range []string{"auth", "issues", "wiki"} {
-		out[net.JoinHostPort(name+"."+Domain, strconv.Itoa(w.ports.edge))] = w.Edge()
+	out := w.Platform.connect()
+	for _, c := range w.clouds() {
+		maps.Copy(out, c.connect())
 	}
 	return out
 }
 
-func (w *World) idpHost() string { return net.JoinHostPort(idpName, strconv.Itoa(w.ports.idp)) }
+// hosts are the names of the first cloud and of the commercial side, by their first label.
+func (w *World) hosts() map[string]string {
+	out := w.Platform.hosts()
+	maps.Copy(out, w.Cloud.hosts())
+	return out
+}
 
-// waitAnswer waits for the first answers of a product, of the OAuth server, and of the session resource, which needs the OAuth server's keys
-// to refuse a made-up token.
-func (w *World) waitAnswer(ctx context.Context) error {
+// waitAnswers waits for the first answers of a product, of the OAuth server, and of the session resource, which needs the OAuth server's keys
+// to refuse a made-up token; and outside for those of a service and of the identity host.
+func (w *World) waitAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	madeUp := map[string]string{"Authorization": "DPoP eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im5vbmUifQ.e30." + strings.Repeat("A", 86)}
-	for _, first := range []struct {
+	type first struct {
 		address string
 		headers map[string]string
 		status  int
-	}{
-		{w.URL("issues", "/health"), nil, 200},
-		{w.URL("auth", "/.well-known/openid-configuration"), nil, 200},
-		{w.URL("auth", "/oauth2/session"), madeUp, 401},
-	} {
+	}
+	awaited := []first{{w.Platform.URL("support", "/whoami"), Fetch, 401}, {w.Platform.URL(identityHost, "/.isogate/signin"), Navigation, 200}}
+	for _, c := range w.clouds() {
+		awaited = append(awaited, first{c.URL("issues", "/health"), nil, 200},
+			first{c.URL("auth", "/.well-known/openid-configuration"), nil, 200}, first{c.URL("auth", "/oauth2/session"), madeUp, 401})
+	}
+	for _, first := range awaited {
 		if err := w.waitFor(ctx, first.address, first.headers, first.status); err != nil {
 			return err
 		}
@@ -193,13 +203,24 @@ func (w *World) prepare(context.Context) error {
 			}
 		}
 	}
-	for _, dir := range []string{"", "ca", "log", "secrets", "policies"} {
-		if err := os.MkdirAll(filepath.Join(w.Dir, dir), 0o700); err != nil {
+	if w.base, err = os.MkdirTemp("", "isogate"); err != nil { // short: a unix socket's path has at most 107 bytes
+		return err
+	}
+	w.Cloud = newCloud(acme, w.Dir, filepath.Join(w.base, acme.name), "")
+	w.Platform = newPlatform(w.Dir, filepath.Join(w.base, "commercial"))
+	folders := []string{w.Dir, filepath.Join(w.Dir, "ca"), filepath.Join(w.Dir, "log"), w.Platform.dir, w.Platform.sockets}
+	if w.Second {
+		w.Globex = newCloud(globex, filepath.Join(w.Dir, globex.name), filepath.Join(w.base, globex.name), "-"+globex.name)
+	}
+	for _, c := range w.clouds() {
+		folders = append(folders, c.sockets, c.secret("clients"), c.Policies())
+	}
+	for _, dir := range folders {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	w.sockets, err = os.MkdirTemp("", "isogate") // short: a unix socket's path has at most 107 bytes
-	return err
+	return nil
 }
 
 func projectRoot() (string, error) {
@@ -214,6 +235,3 @@ func projectRoot() (string, error) {
 	}
 	return "", errors.New("not inside the project: no go.mod here or above")
 }
-
-// roles are the Envoys of the world, in the order in which they start.
-var roles = []topology.Role{topology.Ingress, topology.Edge}

@@ -61,9 +61,10 @@ type Verdict struct {
 	Allow  bool
 	Reason Reason
 
-	Set    []page.Field  // request headers to write, each in place of whatever stood there; only when Allow
-	Remove []string      // request headers to remove; only when Allow
-	Stream time.Duration // when positive, the longest that the request may last; only when Allow
+	Set     []page.Field  // request headers to write, each in place of whatever stood there; only when Allow
+	Remove  []string      // request headers to remove; only when Allow
+	Respond []page.Field  // lines to add to the backend's answer: set-cookie with a cookie of ours, and no other; only when Allow
+	Stream  time.Duration // when positive, the longest that the request may last; only when Allow
 
 	Answer page.Answer // what the client gets; only when not Allow
 	Cause  error       // for our log alone; nothing of it is ever answered
@@ -89,6 +90,7 @@ const (
 	SessionEnded    Reason = "session-ended"   // 401: a form was posted after the session ended
 	CrossOrigin     Reason = "cross-origin"    // 403: another site acts in the person's name
 	Policy          Reason = "policy"          // 403: a rule said no
+	Federation      Reason = "federation"      // 403: a service that is not for people of isolated clouds
 	NotFound        Reason = "not-found"       // 404: no endpoint of our own
 	Method          Reason = "method"          // 405: an endpoint of our own, but not with this method
 	Misdirected     Reason = "misdirected"     // 421: a host that is not ours, or not that of the TLS handshake

@@ -28,6 +28,7 @@ const (
 	deniedBody    = 3
 	okHeaders     = 2 // of OkHttpResponse
 	okRemove      = 5
+	okRespond     = 6 // response_headers_to_add
 
 	optionHeader = 1 // of HeaderValueOption
 	optionAction = 3
@@ -62,7 +63,7 @@ func Encode(v Verdict) (answer []byte, said Verdict) {
 // room is about as much as an answer takes, in bytes.
 func room(v Verdict) int {
 	n := 256 + len(v.Answer.Body) + len(v.Policy) + len(v.Rule)
-	for _, fields := range [][]page.Field{v.Set, v.Answer.Header} {
+	for _, fields := range [][]page.Field{v.Set, v.Respond, v.Answer.Header} {
 		for _, f := range fields {
 			n += len(f.Name) + len(f.Value) + 16
 		}
@@ -83,6 +84,9 @@ func pass(b []byte, v Verdict) []byte {
 	}
 	for _, name := range v.Remove {
 		b = text(b, okRemove, name)
+	}
+	for _, f := range v.Respond {
+		b = option(b, okRespond, f, appendTo) // beside the backend's own
 	}
 	return b
 }

@@ -111,9 +111,10 @@ func TestAPassChangesOnlyWhatItMay(t *testing.T) {
 	}
 	for _, name := range forbidden {
 		for kind, v := range map[string]Verdict{
-			"set":    {Allow: true, Reason: Session, Set: []page.Field{{Name: "cookie", Value: "a=1"}, {Name: name, Value: "1"}}},
-			"remove": {Allow: true, Reason: Session, Remove: []string{"cookie", name}},
-			"answer": {Reason: Policy, Answer: page.Answer{Status: 403, Header: []page.Field{{Name: name, Value: "1"}}}},
+			"set":     {Allow: true, Reason: Session, Set: []page.Field{{Name: "cookie", Value: "a=1"}, {Name: name, Value: "1"}}},
+			"remove":  {Allow: true, Reason: Session, Remove: []string{"cookie", name}},
+			"respond": {Allow: true, Reason: Session, Respond: []page.Field{{Name: "set-cookie", Value: aCookie}, {Name: name, Value: aCookie}}},
+			"answer":  {Reason: Policy, Answer: page.Answer{Status: 403, Header: []page.Field{{Name: name, Value: "1"}}}},
 		} {
 			if kind == "answer" && (name == "host" || strings.HasPrefix(name, "x-envoy-")) {
 				continue // of no meaning in an answer
@@ -127,6 +128,45 @@ func TestAPassChangesOnlyWhatItMay(t *testing.T) {
 		if got := read(t, encoded(t, Verdict{Allow: true, Reason: Session, Set: []page.Field{{Name: "cookie", Value: value}}})); got.allow {
 			t.Errorf("the value %q passes", value)
 		}
+	}
+}
+
+// aCookie is one of our own, as it is set.
+const aCookie = "__Host-isogate_federated=v; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
+
+// What a pass adds to the backend's answer is a cookie of ours: with anything else a check could rewrite what a service says.
+func TestAPassAddsOnlyOurOwnCookiesToTheAnswer(t *testing.T) {
+	for _, f := range []page.Field{
+		{Name: "set-cookie", Value: "a=1"}, {Name: "set-cookie", Value: " " + aCookie}, {Name: "set-cookie", Value: ""}, {Name: "set-cookie", Value: "__host-isogate_federated=v"},
+		{Name: "set-cookie", Value: "__Host-isogate=v"}, {Name: "set-cookie", Value: "__Host-isogateX=v"}, {Name: "set-cookie", Value: aCookie + "\r\na: b"},
+		{Name: "set-cookie", Value: aCookie + "\xff"}, {Name: "Set-Cookie", Value: aCookie}, {Name: "set-cookie2", Value: aCookie}, {Name: "location", Value: aCookie},
+		{Name: "cache-control", Value: "public"}, {Name: "", Value: aCookie}, {Name: "content-type", Value: aCookie}, {Name: "x-isogate", Value: aCookie},
+	} {
+		for _, respond := range [][]page.Field{{f}, {{Name: "set-cookie", Value: aCookie}, f}, {f, {Name: "set-cookie", Value: aCookie}}} {
+			if got := read(t, encoded(t, Verdict{Allow: true, Reason: Session, Respond: respond})); got != (wire{false, 503, "unavailable"}) {
+				t.Errorf("%q: %+v", respond, got)
+			}
+		}
+	}
+}
+
+// A backend's own cookies stay: ours stand beside them, each on its line.
+func TestWhatAPassAddsToTheAnswer(t *testing.T) {
+	respond := []page.Field{{Name: "set-cookie", Value: aCookie}, {Name: "set-cookie", Value: "__Host-isogate_flow_1=; Max-Age=0; Path=/"}}
+	r := encoded(t, Verdict{Allow: true, Reason: Session, Respond: respond})
+	var got []page.Field
+	for _, o := range r.GetOkResponse().GetResponseHeadersToAdd() {
+		got = append(got, page.Field{Name: o.GetHeader().GetKey(), Value: o.GetHeader().GetValue()})
+		if o.GetAppendAction() != core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD {
+			t.Error("it would replace the backend's")
+		}
+	}
+	if !slices.Equal(got, respond) || len(r.GetOkResponse().GetHeaders()) != 0 {
+		t.Errorf("%q, and to the request %v", got, r.GetOkResponse().GetHeaders())
+	}
+	denied := encoded(t, Verdict{Reason: Policy, Answer: page.Denial(403, "policy", false, ""), Respond: respond})
+	if strings.Contains(denied.String(), "set-cookie") {
+		t.Error("a denial adds what only a pass may")
 	}
 }
 
@@ -203,14 +243,19 @@ func (anyVerdict) Generate(r *rand.Rand, size int) reflect.Value {
 	name := func() string {
 		return text("cookie", "x-user-context-token", "host", ":path", ":method", "content-length", "transfer-encoding", "set-cookie", "x\xff")
 	}
-	var fields [2][]page.Field
+	var fields [3][]page.Field
 	for i := range fields {
 		for range r.Intn(3) {
 			fields[i] = append(fields[i], page.Field{Name: name(), Value: text("1", "a\r\nb", "\xff")})
 		}
 	}
+	for i := range fields[2] { // most would make a verdict unsound
+		if r.Intn(4) > 0 {
+			fields[2][i] = page.Field{Name: "set-cookie", Value: aCookie}
+		}
+	}
 	v := Verdict{
-		Allow: r.Intn(2) == 0, Reason: Reason(text("session", "anonymous", "own", "policy", "")), Set: fields[0], Stream: time.Duration(r.Int63() - r.Int63()),
+		Allow: r.Intn(2) == 0, Reason: Reason(text("session", "anonymous", "own", "policy", "")), Set: fields[0], Respond: fields[2], Stream: time.Duration(r.Int63() - r.Int63()),
 		Answer: page.Answer{Status: []int{0, 100, 200, 204, 302, 403, 503, 507, 999, r.Int()}[r.Intn(10)], Header: fields[1], Body: []byte(text("x", "\xff"))},
 		Policy: text("digest", "\xff"), Rule: text("rule", "\xff"),
 	}
@@ -234,6 +279,11 @@ func TestNoVerdictPassesByMistake(t *testing.T) {
 		for _, o := range options {
 			key := o.GetHeader().GetKey()
 			if key == "content-length" || key == "transfer-encoding" || strings.HasPrefix(key, ":") || w.allow && key == "host" {
+				return false
+			}
+		}
+		for _, o := range r.GetOkResponse().GetResponseHeadersToAdd() {
+			if o.GetHeader().GetKey() != "set-cookie" || !strings.HasPrefix(o.GetHeader().GetValue(), "__Host-isogate_") {
 				return false
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/quick"
 	"time"
+	"unicode/utf8"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -67,6 +68,7 @@ func response(v Verdict) *auth.CheckResponse {
 	}
 	r.HttpResponse = &auth.CheckResponse_OkResponse{OkResponse: &auth.OkHttpResponse{
 		Headers: options(changes, core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD), HeadersToRemove: v.Remove,
+		ResponseHeadersToAdd: options(v.Respond, core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD),
 	}}
 	return r
 }
@@ -109,7 +111,8 @@ func TestEncodeWritesLongAnswers(t *testing.T) {
 		long := strings.Repeat("x", n)
 		fields := []page.Field{{Name: "a", Value: long}, {Name: "b" + long, Value: ""}}
 		for name, v := range map[string]Verdict{
-			"pass":   {Allow: true, Reason: Session, Set: fields, Remove: []string{"c" + long, "d"}, Rule: long, Stream: time.Hour},
+			"pass": {Allow: true, Reason: Session, Set: fields, Remove: []string{"c" + long, "d"}, Rule: long, Stream: time.Hour,
+				Respond: []page.Field{{Name: "set-cookie", Value: aCookie + long}}},
 			"denial": {Reason: Policy, Answer: page.Answer{Status: 403, Header: fields, Body: []byte(long)}, Policy: long},
 		} {
 			answer, said := Encode(v)
@@ -119,6 +122,25 @@ func TestEncodeWritesLongAnswers(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a pass would add to the backend's answer: it is a whole cookie of ours, or the pass becomes a denial.
+func FuzzEncodeRespond(f *testing.F) {
+	f.Add("set-cookie", aCookie)
+	f.Add("set-cookie", "a=1")
+	f.Add("location", "/")
+	f.Add("set-cookie", "__Host-isogate_x\r\nset-cookie: a=1")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		answer, said := Encode(Verdict{Allow: true, Reason: Session, Respond: []page.Field{{Name: "set-cookie", Value: aCookie}, {Name: name, Value: value}}})
+		if got, want := answered(t, answer), response(said); !proto.Equal(got, want) {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+		if ours := name == "set-cookie" && strings.HasPrefix(value, "__Host-isogate_") && utf8.ValidString(value) && strings.IndexFunc(strings.ReplaceAll(value, "\t", ""), isASCIIControl) < 0; said.Allow != ours {
+			t.Errorf("%q: %q passes: %v", name, value, said.Allow)
+		}
+	})
+}
+
+func isASCIIControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 func TestDenialsHaveAStatusThatEnvoyKnows(t *testing.T) {
 	for code := -1; code < 1000; code++ {

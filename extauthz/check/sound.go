@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"isogate/extauthz/page"
+	"isogate/extauthz/session"
 )
 
 var errUnsound = errors.New("check: a verdict that contradicts itself")
@@ -29,7 +30,13 @@ func sound(v Verdict) Verdict {
 // mayChange tells whether a pass changes only what it may: neither where the request goes, nor where its body ends, nor Envoy's own controls.
 func mayChange(v Verdict) bool {
 	bad := func(name string) bool { return !isField(name) || name == "host" || strings.HasPrefix(name, "x-envoy-") }
-	return !slices.ContainsFunc(v.Remove, bad) && !slices.ContainsFunc(v.Set, func(f page.Field) bool { return bad(f.Name) || !isValue(f.Value) })
+	return !slices.ContainsFunc(v.Remove, bad) && !slices.ContainsFunc(v.Respond, foreign) &&
+		!slices.ContainsFunc(v.Set, func(f page.Field) bool { return bad(f.Name) || !isValue(f.Value) })
+}
+
+// foreign finds what may not be added to a backend's answer: everything but a cookie of our own.
+func foreign(f page.Field) bool {
+	return f.Name != "set-cookie" || !strings.HasPrefix(f.Value, session.CookiePrefix+"_") || !isValue(f.Value)
 }
 
 // mayAnswer tells whether Envoy can send an answer whole, and as a denial.

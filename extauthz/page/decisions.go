@@ -21,10 +21,10 @@ func Confirm(action, client string, carry []Field) Answer {
 	return view{Status: http.StatusOK, Icon: "arrow", Title: "Continue to " + client + "?", Plain: true,
 		Text: "This service learns that you are a member of this organisation’s cloud, and knows you by an identifier that means nothing elsewhere. " +
 			"It does not learn your name or your e-mail address.",
-		Post: action, Inputs: hidden(carry), Buttons: []button{
+		Forms: []form{{Post: action, Inputs: hidden(carry), Buttons: []button{
 			{Label: "Continue", Name: Decision, Value: DecisionGo},
 			{Label: "Cancel", Name: Decision, Value: DecisionCancel, Secondary: true},
-		}}.answer()
+		}}}}.answer()
 }
 
 // NotManaged says, with 403, that the person's e-mail domain is none with which
@@ -37,5 +37,5 @@ func NotManaged(action, client string, carry []Field) Answer {
 	}
 	const reason = "domain-not-managed"
 	return view{Status: http.StatusForbidden, Icon: "stop", Title: texts[reason].title, Note: client, Text: texts[reason].detail, Word: reason, Plain: true,
-		Post: action, Inputs: hidden(carry), Buttons: []button{{Label: "Go back", Name: Decision, Value: DecisionCancel}}}.answer()
+		Forms: []form{{Post: action, Inputs: hidden(carry), Buttons: []button{{Label: "Go back", Name: Decision, Value: DecisionCancel}}}}}.answer()
 }

@@ -19,7 +19,7 @@ var texts = map[string]text{
 	// Denials of a request.
 	"bad-request":     {title: "This request is not valid", detail: "The address or the data that was sent cannot be used. Go back and try again."},
 	"cross-origin":    {title: "Stopped to protect you", detail: "Another site asked for this in your name, and nothing was done. If it was you, open the page here and try again."},
-	"federation":      {title: "Not open to this account", detail: "This service cannot be used with your organisation’s sign-in. If you need it, ask your administrator."},
+	"federation":      {title: "Not open to this account", detail: "This service cannot be used with your organisation’s sign-in. If you need it, ask your administrator.", action: "Use another account"},
 	"method":          {title: "Not possible here", detail: "This address cannot be used in this way. Go back and try again."},
 	"misdirected":     {title: "Wrong address", detail: "This address is not served here. Check it, or start from the page that you usually open."},
 	"not-found":       {title: "Page not found", detail: "There is nothing at this address. Check it, or go back to where you came from."},
@@ -39,6 +39,11 @@ var texts = map[string]text{
 	"provider-refused":     {title: "You were not signed in", detail: "Your organisation’s sign-in service did not accept the sign-in. Try again, or ask your administrator.", action: "Use another account"},
 	"provider-unavailable": {title: "Sign-in is not available right now", detail: "Your organisation’s sign-in service does not answer. Nothing is wrong with your account.", action: "Try again"},
 	"start-again":          {title: "Please start again", detail: "The sign-in could not be completed in this browser. The link may be old, another tab may have finished it, or cookies are blocked.", action: "Start again"},
+
+	// Sign-ins outside that did not work.
+	"cloud-unavailable": {title: "Sign-in is not available right now", detail: "Your organisation’s cloud does not answer. Nothing is wrong with your account. Please try again shortly.", action: "Try again"},
+	"sign-in-cancelled": {title: "You were not signed in", detail: "The sign-in was cancelled, or your organisation does not allow it here. If you need it, ask your administrator.", action: "Start again"},
+	"standard-refused":  {title: "Sign in with your organisation", detail: "Your organisation signs its people in itself. Do not type its password anywhere else: use the button below."},
 
 	// Services outside that were not reached.
 	"authorization-request": {title: "This sign-in link cannot be used", detail: "It is too old, was used already, or was made for another service. Go back to the service and start again."},

@@ -23,9 +23,9 @@ func AskEmail(action string, carry []Field, email, alert string) Answer {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	v := view{Status: http.StatusOK, Icon: "lock", Title: "Sign in", Text: "Your address tells us where your organisation signs you in.",
-		Post: action, Buttons: []button{{Label: "Continue"}}, Alert: alert, Inputs: append([]Input{
+		Forms: []form{{Post: action, Buttons: []button{{Label: "Continue"}}, Alert: alert, Inputs: append([]Input{
 			{Name: "email", Label: "Work e-mail address", Type: "email", Value: email, Autocomplete: "username"},
-		}, hidden(carry)...)}
+		}, hidden(carry)...)}}}
 	if alert != "" {
 		v.Status = http.StatusUnprocessableEntity
 	}
@@ -58,7 +58,8 @@ func Session(o Own, action string) Answer {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
 	const clock = "2 January 2006, 15:04 UTC"
-	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Plain: true, Text: "This is what is known about your session.", Post: action, Buttons: []button{{Label: "Sign out"}}}
+	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed in", Plain: true, Text: "This is what is known about your session.",
+		Forms: []form{{Post: action, Buttons: []button{{Label: "Sign out"}}}}}
 	for _, f := range []Fact{
 		{"Name", o.Name}, {"E-mail address", o.Email}, {"Signed in with", o.Provider}, {"Signed in", o.SignedIn.UTC().Format(clock)},
 		{"Ends without activity after", span(o.Idle)}, {"Ends at the latest", o.Ends.UTC().Format(clock)},

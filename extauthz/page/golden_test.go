@@ -18,6 +18,12 @@ const (
 	home   = "https://wiki.acme.example/"
 )
 
+// The forms of the pages outside.
+var (
+	start    = Form{"/.isogate/federated/start", []Field{{"cloud", "acme-9f3b6c1d"}, {"flow", "AbC-1_2"}}}
+	standard = Form{"/.isogate/signin", []Field{{"cloud", "acme-9f3b6c1d"}, {"flow", "AbC-1_2"}}}
+)
+
 // pages is one of each page, by the name of its golden file.
 var pages = map[string]Answer{
 	"ask-email":              AskEmail("/.isogate/signin", []Field{{"flow", "AbC-1_2"}}, "", ""),
@@ -44,6 +50,17 @@ var pages = map[string]Answer{
 	"start-again":            StartAgain(home),
 	"unauthenticated":        Denial(401, "unauthenticated", true, signIn),
 	"unavailable":            Refused(503, "unavailable"),
+
+	"ask-address":        AskAddress(Form{"/.isogate/signin", []Field{{"flow", "AbC-1_2"}}}, ""),
+	"ask-address-again":  AskAddress(Form{"/.isogate/signin", []Field{{"flow", "AbC-1_2"}}}, NotAnAddress),
+	"cloud-unavailable":  CloudUnavailable(home),
+	"not-federated":      NotFederated("https://auth.acme.example/.isogate/logout"),
+	"outside-sign-out":   OutsideSignOut("/.isogate/logout", "support.commercial.example:8443", home, time.Minute),
+	"outside-signed-out": OutsideSignedOut(home, time.Minute),
+	"sign-in-cancelled":  SignInCancelled(home),
+	"standard-refused":   StandardRefused("Müller & Söhne <Acme>", start),
+	"ways":               Ways("Müller & Söhne <Acme>", start, []string{"Sign in with a password", "Sign in <with> a passkey"}, standard),
+	"ways-standard":      Ways("", start, []string{"Sign in with a password"}, standard),
 }
 
 // content is the body without the stylesheet, which has a test of its own, so

@@ -35,7 +35,7 @@ func SignOut(action, host, back string) Answer {
 	if !local(action) {
 		return Refused(http.StatusServiceUnavailable, "unavailable")
 	}
-	v := view{Status: http.StatusOK, Icon: "lock", Title: "Sign out?", Plain: true, Post: action, Buttons: []button{{Label: "Sign out"}},
+	v := view{Status: http.StatusOK, Icon: "lock", Title: "Sign out?", Plain: true, Forms: []form{{Post: action, Buttons: []button{{Label: "Sign out"}}}},
 		Text: "You will be signed out here and in all other products of your organisation."}
 	if hostName(host) {
 		v.Note = host

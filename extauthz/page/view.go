@@ -33,14 +33,20 @@ type view struct {
 	Choices []Choice // several links of equal weight
 	Action  *Choice  // the one thing to do next
 	Facts   []Fact
-	Alert   string  // what was wrong with the form that was sent
-	Post    string  // the path that the buttons post to
-	Inputs  []Input // of that form
-	Buttons []button
+	Forms   []form
 	Plain   bool    // the page's own address holds no secret: our own host may be told it
-	Back    *Choice // below the form: the way out of it
+	Back    *Choice // below the forms: the way out of them
 	Refresh string  // where the page leads by itself
 	Word    string  // the reason
+}
+
+// form posts what it holds to a path on the same host.
+type form struct {
+	Lead    string // above it, where it is not the only one
+	Alert   string // what was wrong with what was sent before
+	Post    string // the path
+	Inputs  []Input
+	Buttons []button
 }
 
 // button sends the form. One with a name says by it which of several was

@@ -36,8 +36,8 @@ type Presented struct {
 	Method, URL           string
 }
 
-// Federated is a token that was believed, and the living grant behind it.
-type Federated struct {
+// Believed is a token that was believed, and the living grant behind it.
+type Believed struct {
 	Subject string // the person as the client knows them
 	session.Grant
 }
@@ -63,25 +63,25 @@ type accessClaims struct {
 }
 
 // Judge believes a token, its proof, and that the grant lives, in this order: nothing is looked up or marked as used for what is forged.
-func (a Access) Judge(ctx context.Context, p Presented) (Federated, error) {
+func (a Access) Judge(ctx context.Context, p Presented) (Believed, error) {
 	token, err := bearer(p.Authorization)
 	if err != nil {
-		return Federated{}, err
+		return Believed{}, err
 	}
 	claims, err := a.read(ctx, token)
 	if err != nil {
-		return Federated{}, err
+		return Believed{}, err
 	}
 	if _, err := a.Proofs.Verify(ctx, p.Proofs, dpop.Want{Method: p.Method, URL: p.URL, AccessToken: token, Thumbprint: claims.Bound.Thumbprint}); err != nil {
-		return Federated{}, err
+		return Believed{}, err
 	}
 	granted, err := a.Grants.Granted(ctx, claims.Grant, claims.Client, a.Policies)
 	if errors.Is(err, session.ErrNone) {
-		return Federated{}, ErrDead
+		return Believed{}, ErrDead
 	} else if err != nil {
-		return Federated{}, err
+		return Believed{}, err
 	}
-	return Federated{Subject: claims.Subject, Grant: granted}, nil
+	return Believed{Subject: claims.Subject, Grant: granted}, nil
 }
 
 // bearer takes the token out of the one authorization header. The scheme's case does not count (RFC 9110 section 11.1).

@@ -3,12 +3,56 @@ package profile
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"isogate/extauthz/check"
 	"isogate/extauthz/page"
 	"isogate/extauthz/session"
 	"isogate/extauthz/signin"
 )
+
+// browser is what ingress and federated share: to their hosts come browsers, and sessions begin at one of those hosts.
+type browser struct {
+	flows    signin.Flows
+	table    []own             // closed
+	backends map[string]string // ids of what stands behind the other hosts, by host
+	stranger check.Verdict     // for a request without a session that is no navigation: always the same, and there are most of it
+}
+
+func newBrowser(flows signin.Flows, table []own) browser {
+	return browser{
+		flows: flows, table: table, backends: map[string]string{},
+		stranger: check.Deny(http.StatusUnauthorized, check.Unauthenticated, false, flows.SignInURL()).Challenged(flows.Site.SignIn),
+	}
+}
+
+// arrival is where a request has come to.
+type arrival struct {
+	cookies session.Cookies
+	backend string // id; "" at our own endpoints
+}
+
+// arrive holds a request against the hosts that there are, before anybody asks who sent it. It has come nowhere if the verdict has a reason.
+func (b browser) arrive(r check.Request) (arrival, check.Verdict) {
+	id, ok := b.backends[r.Host]
+	if !ok && r.Host != b.flows.Site.SignIn || r.SNI != r.Host {
+		return arrival{}, check.Deny(http.StatusMisdirectedRequest, check.Misdirected, isNavigation(r), "")
+	}
+	cookies, err := session.ParseCookies(r.Header["cookie"])
+	if err != nil {
+		return arrival{}, check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
+	}
+	if !ok || strings.HasPrefix(r.Path, "/.isogate") {
+		return arrival{cookies: cookies}, check.Verdict{}
+	}
+	if r.Route.Product != id {
+		return arrival{}, failed(r, check.Skew, nil)
+	}
+	if namesHopByHop(r) {
+		return arrival{}, check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
+	}
+	return arrival{cookies: cookies, backend: id}, check.Verdict{}
+}
 
 // isNavigation and isFormPost look at a request as package signin does.
 func isNavigation(r check.Request) bool { return signin.IsNavigation(r.Method, r.Header.Get) }
@@ -31,14 +75,14 @@ func sameSite(r check.Request, own string, allowed []string) bool {
 }
 
 // toSignIn answers a request without a session: a navigation is sent to sign in, everything else is told where to.
-func (in *Ingress) toSignIn(r check.Request, cookies session.Cookies) check.Verdict {
+func (b browser) toSignIn(r check.Request, cookies session.Cookies) check.Verdict {
 	if isFormPost(r) {
-		return check.Deny(http.StatusUnauthorized, check.SessionEnded, true, in.flows.Cloud.URL(r.Host)+"/").Challenged(in.auth)
+		return check.Deny(http.StatusUnauthorized, check.SessionEnded, true, b.flows.Site.URL(r.Host)+"/").Challenged(b.flows.Site.SignIn)
 	}
 	if !isNavigation(r) {
-		return in.stranger
+		return b.stranger
 	}
-	address, cookie, err := in.flows.Begin(r.Host, r.Path, r.Query)
+	address, cookie, err := b.flows.Begin(r.Host, r.Path, r.Query)
 	if err != nil {
 		return failed(r, check.Unavailable, err)
 	}

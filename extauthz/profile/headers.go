@@ -6,6 +6,12 @@ import (
 	"isogate/extauthz/check"
 )
 
+// What a service outside is told of a person of an isolated cloud, and all that it is told.
+const (
+	HeaderCloud = "x-isolated-cloud-id"   // the cloud's id
+	HeaderUser  = "x-isolated-cloud-user" // see session.ServiceUserID
+)
+
 // ownPrefixes begin the names of the headers by which we tell a backend who somebody is. Envoy removes them before it asks us; a name that
 // reaches us all the same, in whatever spelling a backend's framework might fold into ours, is removed here.
 var ownPrefixes = []string{"x-user-context", "x-isolated-", "x-isogate"}

@@ -57,7 +57,7 @@ var (
 	believed        = map[string][]string{"main": {"acme.example", "partner.example"}}
 	rulesOfSessions = session.Policies{Believed: believed, Default: limits, Managed: []string{"acme.example"}, Clients: []string{"commercial"}}
 	ada             = session.Identity{
-		User: "opaque-user", Provider: "main", Email: "ada@acme.example", Name: "Ada", Groups: []string{"staff"}, AuthTime: start, ACR: "mfa", AMR: []string{"pwd", "otp"},
+		User: "opaque-user", Provider: "main", Email: "ada@acme.example", Name: "Ada", Groups: []string{"staff"}, AuthTime: start, Stated: true, ACR: "mfa", AMR: []string{"pwd", "otp"},
 	}
 )
 
@@ -131,7 +131,7 @@ func newWorld(t testing.TB) *world {
 	w.sealers = must(keys.OpenSealers(t.TempDir(), clock))(t)
 	w.signers = must(keys.OpenSigners(t.TempDir(), clock))(t)
 	w.bundle = load(t, rules)
-	w.Ingress = NewIngress(signin.Flows{Cloud: cloud(), Seal: w.sealers, Now: clock}, w.sessions, rulesOfSessions,
+	w.Ingress = NewIngress(cloud(), signin.Flows{Site: signin.OfCloud(cloud()), Seal: w.sealers, Now: clock}, w.sessions, rulesOfSessions,
 		usercontext.NewMinter(w.signers, clock), func() *policies.Bundle { return w.bundle })
 	return w
 }

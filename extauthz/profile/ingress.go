@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"isogate/envoy/topology"
@@ -29,49 +28,37 @@ type Sessions interface {
 
 // Ingress decides for requests from a browser to a product.
 type Ingress struct {
-	flows    signin.Flows
+	browser
+	cloud    topology.Cloud
 	sessions Sessions
 	limits   session.Policies
 	minter   *usercontext.Minter
-	bundle   func() *policies.Bundle // nil while there was never a good one
-	products map[string]topology.Product
-	auth     string
-	stranger check.Verdict // for a request without a session that is no navigation: always the same, and there are most of it
+	bundle   func() *policies.Bundle     // nil while there was never a good one
+	products map[string]topology.Product // by host
 }
 
 // NewIngress prepares the rules for one state of the file.
-func NewIngress(flows signin.Flows, sessions Sessions, limits session.Policies, minter *usercontext.Minter, bundle func() *policies.Bundle) *Ingress {
+func NewIngress(cloud topology.Cloud, flows signin.Flows, sessions Sessions, limits session.Policies, minter *usercontext.Minter, bundle func() *policies.Bundle) *Ingress {
 	in := &Ingress{
-		flows: flows, sessions: sessions, limits: limits, minter: minter, bundle: bundle,
-		products: map[string]topology.Product{}, auth: flows.Cloud.AuthHost(),
-		stranger: check.Deny(http.StatusUnauthorized, check.Unauthenticated, false, flows.SignInURL()).Challenged(flows.Cloud.AuthHost()),
+		browser: newBrowser(flows, endpointsOf(cloud)), cloud: cloud, sessions: sessions, limits: limits, minter: minter, bundle: bundle,
+		products: map[string]topology.Product{},
 	}
-	for _, p := range flows.Cloud.Products {
-		in.products[flows.Cloud.HostOf(p)] = p
+	for _, p := range cloud.Products {
+		in.backends[cloud.HostOf(p)], in.products[cloud.HostOf(p)] = p.ID, p
 	}
 	return in
 }
 
 // Decide follows a request from its host to its product.
 func (in *Ingress) Decide(ctx context.Context, r check.Request) check.Verdict {
-	product, ok := in.products[r.Host]
-	if !ok && r.Host != in.auth || r.SNI != r.Host {
-		return check.Deny(http.StatusMisdirectedRequest, check.Misdirected, isNavigation(r), "")
+	to, refused := in.arrive(r)
+	switch {
+	case refused.Reason != "":
+		return refused
+	case to.backend == "":
+		return in.own(ctx, r, to.cookies)
 	}
-	cookies, err := session.ParseCookies(r.Header["cookie"])
-	if err != nil {
-		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
-	}
-	if !ok || strings.HasPrefix(r.Path, "/.isogate") {
-		return in.own(ctx, r, cookies)
-	}
-	if r.Route.Product != product.ID {
-		return failed(r, check.Skew, nil)
-	}
-	if namesHopByHop(r) {
-		return check.Deny(http.StatusBadRequest, check.BadRequest, isNavigation(r), "")
-	}
-	return in.product(ctx, r, product, cookies)
+	return in.product(ctx, r, in.products[r.Host], to.cookies)
 }
 
 // product decides for a request that is meant for a product. Whatever comes of it, the record names the policies that were in force.
@@ -90,7 +77,7 @@ func (in *Ingress) visitor(ctx context.Context, r check.Request, p topology.Prod
 	rule, anonymous := bundle.Anonymous(p.ID, r.Method, r.Path, in.flows.Now())
 	living, err := in.sessions.Living(ctx, r.Host, cookies.Session, in.limits)
 	switch {
-	case err == nil && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), p.Origins):
+	case err == nil && unsafe(r) && !sameSite(r, in.cloud.URL(r.Host), p.Origins):
 		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
 	case err == nil && anonymous: // what everybody may reach needs no rule about this person
 		return in.person(r, p, cookies, living, rule)
@@ -142,8 +129,8 @@ func (in *Ingress) person(r check.Request, p topology.Product, cookies session.C
 // claims are what a product learns: the minimum, and what its entry lists.
 func (in *Ingress) claims(s session.Session, p topology.Product) usercontext.Claims {
 	c := usercontext.Claims{
-		Issuer: in.flows.Cloud.URL(in.auth), Subject: s.User, Audience: p.ID, Session: s.ID,
-		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, CloudID: in.flows.Cloud.ID,
+		Issuer: in.cloud.Issuer(), Subject: s.User, Audience: p.ID, Session: s.ID,
+		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, CloudID: in.cloud.ID,
 	}
 	for _, claim := range p.Claims {
 		switch claim {

@@ -12,8 +12,9 @@ import (
 	"isogate/extauthz/usercontext"
 )
 
+// toAuth is what a browser's window sends to the auth host.
 func toAuth(method, target string, lines ...string) check.Request {
-	return at(authHost, "", ask(method, target, lines...))
+	return at(authHost, "", ask(method, target, append([]string{"accept", "text/html"}, lines...)...))
 }
 
 // What programs ask for is passed without a cookie, whatever came, and asks for no session.
@@ -45,7 +46,7 @@ func TestTheOAuthServerIsToldWhoAsks(t *testing.T) {
 	w := newWorld(t)
 	s, cookie := w.signedIn(authHost, ada)
 	w.now = w.now.Add(10 * time.Minute)
-	v := w.expect(toAuth("GET", "/oauth2/authorize?client_id=x&request_uri=y", append(slices.Clone(navigation), "cookie", cookie, "x-user-context-token", "forged")...), pass(check.Own))
+	v := w.expect(toAuth("GET", "/oauth2/authorize?client_id=x&request_uri=y", "cookie", cookie, "x-user-context-token", "forged"), pass(check.Own))
 	if len(v.Set) != 1 || !slices.Contains(v.Remove, "cookie") || slices.Contains(v.Remove, usercontext.Header) {
 		t.Fatalf("set %v, removed %q", v.Set, v.Remove)
 	}
@@ -124,10 +125,38 @@ func TestADecisionComesFromOurOwnPage(t *testing.T) {
 	w.expect(toAuth("POST", "/oauth2/decision", "cookie", cookie, "origin", "https://auth.acme.example:8443"), pass(check.Own))
 }
 
+// What a page embeds asks nothing in the person's name: each such request would open a grant, and count as activity.
+func TestOnlyAWindowGetsToTheOAuthServer(t *testing.T) {
+	w := newWorld(t)
+	_, cookie := w.signedIn(authHost, ada)
+	for _, dest := range []string{"image", "iframe", "script", "empty", "object", "audio"} {
+		mode := map[bool]string{true: "navigate", false: "no-cors"}[dest == "iframe" || dest == "object"]
+		r := at(authHost, "", ask("GET", "/oauth2/authorize", "cookie", cookie, "accept", "text/html", "sec-fetch-mode", mode, "sec-fetch-dest", dest, "sec-fetch-site", "same-site"))
+		w.expect(r, deny(403, check.CrossOrigin))
+	}
+	w.expect(at(authHost, "", ask("GET", "/oauth2/authorize", "cookie", cookie, "accept", "image/webp,*/*")), deny(403, check.CrossOrigin))
+	w.expect(at(authHost, "", ask("GET", "/oauth2/authorize", append(slices.Clone(navigation), "cookie", cookie)...)), pass(check.Own))
+}
+
+// An auth_time that the provider did not say is none to hold against max_age.
+func TestTheOAuthServerIsToldNoTimeThatNobodySaid(t *testing.T) {
+	w := newWorld(t)
+	for stated, want := range map[bool]int64{true: start.Unix(), false: 0} {
+		who := ada
+		who.Stated = stated
+		_, cookie := w.signedIn(authHost, who)
+		c, ok := w.token(w.expect(toAuth("GET", "/oauth2/authorize", "cookie", cookie), pass(check.Own)), topology.OAuthAudience)
+		if !ok || c.AuthTime != want || c.SignedIn != start.Unix() {
+			t.Errorf("stated %t: %+v", stated, c)
+		}
+	}
+}
+
 // Without clients there is no OAuth server: its paths are as absent as any other.
 func TestWithoutClientsThereIsNoOAuthServer(t *testing.T) {
 	w := newWorld(t)
-	w.flows.Cloud.Clients = nil
+	w.cloud.Clients = nil
+	w.table = endpointsOf(w.cloud)
 	for _, e := range ownEndpoints {
 		if e.oauth || e.path == PathOAuthSession {
 			w.expect(toAuth(e.methods[0], e.path), deny(404, check.NotFound))

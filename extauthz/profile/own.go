@@ -18,13 +18,13 @@ import (
 // PathOAuthSession is the session resource: what becomes of a person's session, for whoever holds one of the OAuth server's access tokens.
 const PathOAuthSession = "/oauth2/session"
 
-// own is one endpoint of our own. The table is closed: below our prefix, and on the auth host, nothing else passes.
+// own is one endpoint of our own. Each table is closed: below our prefix, and on the host where people sign in, nothing else passes.
 type own struct {
-	methods  []string
-	path     string
-	mode     mode
-	authOnly bool // on the auth host alone, else on every guarded host
-	oauth    bool // answered by the OAuth server, which is there only for clients; else by our door
+	methods    []string
+	path       string
+	mode       mode
+	signInOnly bool // on the host where people sign in alone, else on every guarded host
+	oauth      bool // answered by the OAuth server, which is there only for clients; else by our door
 }
 
 // mode is what an endpoint gets to know of who asks.
@@ -33,59 +33,69 @@ type mode int
 const (
 	cookies  mode = iota // our own cookies, which the door alone reads; an unsafe method must come from the host's own pages
 	none                 // nothing: it is for programs, and no cookie is passed on
-	optional             // a User Context Token if there is a session, and no cookie; an unsafe method must come from the host's own pages
+	optional             // a User Context Token if there is a session, and no cookie; for a browser's window alone, and a form must come from the host's own pages
 )
 
-// ownEndpoints are all of them. Where a session resource is asked for, the door answers, though its path is the OAuth server's.
+// ownEndpoints are all those of an isolated cloud. Where a session resource is asked for, the door answers, though its path is the OAuth server's.
 var ownEndpoints = []own{
-	{methods: []string{"GET", "POST"}, path: signin.PathSignIn, authOnly: true},
-	{methods: []string{"GET"}, path: signin.PathCallback, authOnly: true},
-	{methods: []string{"GET"}, path: signin.PathSession, authOnly: true},
+	{methods: []string{"GET", "POST"}, path: signin.PathSignIn, signInOnly: true},
+	{methods: []string{"GET"}, path: signin.PathCallback, signInOnly: true},
+	{methods: []string{"GET"}, path: signin.PathSession, signInOnly: true},
 	{methods: []string{"GET"}, path: signin.PathEnter},
 	{methods: []string{"GET", "POST"}, path: signin.PathLogout},
-	{methods: []string{"GET", "HEAD"}, path: usercontext.JWKSPath, mode: none, authOnly: true},
+	{methods: []string{"GET", "HEAD"}, path: usercontext.JWKSPath, mode: none, signInOnly: true},
 
-	{methods: []string{"GET", "HEAD"}, path: "/.well-known/openid-configuration", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"GET", "HEAD"}, path: "/.well-known/oauth-authorization-server", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"GET", "HEAD"}, path: "/oauth2/jwks", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"POST"}, path: "/oauth2/par", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"POST"}, path: "/oauth2/token", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"POST"}, path: "/oauth2/revoke", mode: none, authOnly: true, oauth: true},
-	{methods: []string{"GET"}, path: signin.PathAuthorize, mode: optional, authOnly: true, oauth: true},
-	{methods: []string{"POST"}, path: "/oauth2/decision", mode: optional, authOnly: true, oauth: true},
-	{methods: []string{"GET"}, path: PathOAuthSession, mode: none, authOnly: true},
+	{methods: []string{"GET", "HEAD"}, path: "/.well-known/openid-configuration", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"GET", "HEAD"}, path: "/.well-known/oauth-authorization-server", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"GET", "HEAD"}, path: "/oauth2/jwks", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"POST"}, path: "/oauth2/par", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"POST"}, path: "/oauth2/token", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"POST"}, path: "/oauth2/revoke", mode: none, signInOnly: true, oauth: true},
+	{methods: []string{"GET"}, path: signin.PathAuthorize, mode: optional, signInOnly: true, oauth: true},
+	{methods: []string{"POST"}, path: "/oauth2/decision", mode: optional, signInOnly: true, oauth: true},
+	{methods: []string{"GET"}, path: PathOAuthSession, mode: none, signInOnly: true},
+}
+
+// endpointsOf are those of an isolated cloud: without clients it has no OAuth server, and no token that its session resource could take.
+func endpointsOf(cloud topology.Cloud) []own {
+	if len(cloud.Clients) > 0 {
+		return ownEndpoints
+	}
+	return slices.DeleteFunc(slices.Clone(ownEndpoints), func(e own) bool { return e.oauth || e.path == PathOAuthSession })
+}
+
+// endpoint finds the endpoint of our own that a request means, and lets it pass without the identity that it claims; or else refuses it.
+func (b browser) endpoint(r check.Request) (own, check.Verdict) {
+	at := slices.IndexFunc(b.table, func(e own) bool { return e.path == r.Path && (!e.signInOnly || r.Host == b.flows.Site.SignIn) })
+	if at < 0 {
+		return own{}, check.Deny(http.StatusNotFound, check.NotFound, isNavigation(r), "")
+	}
+	e := b.table[at]
+	switch {
+	case !slices.Contains(e.methods, r.Method):
+		return e, notAllowed(r, e.methods)
+	case e.oauth && r.Route.OAuth == "", !e.oauth && r.Route.Door == "":
+		return e, failed(r, check.Skew, nil)
+	case e.mode == optional && !isNavigation(r) && !isFormPost(r): // an image, a frame or a script must not ask in the person's name
+		return e, check.Deny(http.StatusForbidden, check.CrossOrigin, false, "")
+	case e.mode != none && unsafe(r) && !sameSite(r, b.flows.Site.URL(r.Host), nil):
+		return e, check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	}
+	_, remove := strip(r, session.Cookies{})
+	return e, check.Verdict{Allow: true, Reason: check.Own, Remove: remove}
 }
 
 // own lets our own endpoints pass to our door or to the OAuth server, each with what its mode says.
 func (in *Ingress) own(ctx context.Context, r check.Request, brought session.Cookies) check.Verdict {
-	at := slices.IndexFunc(ownEndpoints, func(e own) bool { return e.path == r.Path && (!e.authOnly || r.Host == in.auth) })
-	if at < 0 || !in.offers(ownEndpoints[at]) {
-		return check.Deny(http.StatusNotFound, check.NotFound, isNavigation(r), "")
+	endpoint, v := in.endpoint(r)
+	if !v.Allow || endpoint.mode == cookies {
+		return v
 	}
-	endpoint := ownEndpoints[at]
-	switch {
-	case !slices.Contains(endpoint.methods, r.Method):
-		return notAllowed(r, endpoint.methods)
-	case endpoint.oauth && r.Route.OAuth == "", !endpoint.oauth && r.Route.Door == "":
-		return failed(r, check.Skew, nil)
-	case endpoint.mode != none && unsafe(r) && !sameSite(r, in.flows.Cloud.URL(r.Host), nil):
-		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	v.Remove = append(v.Remove, "cookie")
+	if endpoint.mode == none {
+		return v
 	}
-	_, remove := strip(r, session.Cookies{})
-	passed := check.Verdict{Allow: true, Reason: check.Own, Remove: remove}
-	switch endpoint.mode {
-	case none:
-		passed.Remove = append(remove, "cookie")
-	case optional:
-		passed.Remove = append(remove, "cookie")
-		return in.introduced(ctx, r, brought, passed)
-	}
-	return passed
-}
-
-// offers tells whether an endpoint is there: without clients there is no OAuth server, and no token that its session resource could take.
-func (in *Ingress) offers(e own) bool {
-	return len(in.flows.Cloud.Clients) > 0 || !e.oauth && e.path != PathOAuthSession
+	return in.introduced(ctx, r, brought, v)
 }
 
 // introduced tells the OAuth server who asks, if there is a living session. The token is made for this very request: it says how long the
@@ -102,7 +112,10 @@ func (in *Ingress) introduced(ctx context.Context, r check.Request, brought sess
 	living.Active = in.flows.Now()
 	managed := in.limits.IsManaged(living.Identity)
 	claims := in.claims(living, topology.Product{ID: topology.OAuthAudience})
-	claims.Managed, claims.SessionExpiry = &managed, living.FederatedExpiry(limits).Unix()
+	claims.Managed, claims.SessionExpiry, claims.SignedIn = &managed, living.FederatedExpiry(limits).Unix(), living.SignedIn.Unix()
+	if !living.Stated { // a sign-in without a question may stand on a proof of hours ago
+		claims.AuthTime = 0
+	}
 	token, err := in.minter.Fresh(claims)
 	if err != nil {
 		return failed(r, check.Unavailable, err)

@@ -43,7 +43,7 @@ func TestOwnEndpointsAreAClosedTable(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 				t.Run(name+" "+method+" "+path, func(t *testing.T) {
 					w.t = t
-					v := w.expect(at(host, "", ask(method, path, "sec-fetch-site", "same-origin")), wantOwn(name, method, path))
+					v := w.expect(at(host, "", ask(method, path, "sec-fetch-site", "same-origin", "accept", "text/html")), wantOwn(name, method, path))
 					if v.Reason == check.Method {
 						checkAllow(t, name, path, answered(v, "allow"))
 					}
@@ -84,7 +84,7 @@ func TestOwnEndpointsNeedTheRouteToTheDoor(t *testing.T) {
 	for entry := range ownTable {
 		parts := strings.Fields(entry)
 		host := map[string]string{"auth": authHost, "issues": issuesHost}[parts[0]]
-		r := at(host, "", ask(parts[1], parts[2], "sec-fetch-site", "same-origin"))
+		r := at(host, "", ask(parts[1], parts[2], "sec-fetch-site", "same-origin", "accept", "text/html"))
 		w.expect(r, pass(check.Own))
 		r.Route = check.Route{Product: "issues"}
 		w.expect(r, deny(503, check.Skew))

@@ -13,6 +13,7 @@ import (
 const (
 	CookiePrefix  = "__Host-isogate" // every cookie of ours, whatever follows
 	SessionCookie = CookiePrefix + "_session"
+	OutsideCookie = CookiePrefix + "_federated" // on the commercial side; the session itself, sealed
 	flowPrefix    = CookiePrefix + "_flow_"
 )
 
@@ -28,10 +29,17 @@ var ErrCookies = errors.New("session: two cookies of one name")
 // Cookies is what a request carries of our cookies, and what is left of the header without them.
 type Cookies struct {
 	Session Handle
+	Outside string       // see Sealed
 	Flows   []FlowCookie // oldest first
 	Rest    string       // the cookies that are not ours, as one header value
 	Ours    bool         // whether there was any of ours, of whatever name
 }
+
+// Format says [redacted] for every verb: what is sealed is a credential to whoever sends it, and what is not ours is nobody's business.
+func (Cookies) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText says [redacted], in JSON and in logs.
+func (Cookies) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // FlowCookie proves that a sign-in comes back to the browser that began it.
 type FlowCookie struct{ Name, Secret string }
@@ -79,6 +87,8 @@ func (c *Cookies) take(name, value string) {
 	switch {
 	case name == SessionCookie:
 		c.Session = Handle(value)
+	case name == OutsideCookie:
+		c.Outside = value
 	case strings.HasPrefix(name, flowPrefix):
 		c.Flows = append(c.Flows, FlowCookie{Name: name, Secret: value})
 	}
@@ -97,6 +107,18 @@ func SetSession(h Handle) string { return SessionCookie + "=" + string(h) + attr
 
 // ClearSession is the Set-Cookie value that removes the session cookie.
 func ClearSession() string { return SessionCookie + "=; Max-Age=0" + attributes }
+
+// SetOutside is the Set-Cookie value for a session outside, as Sealed sealed it. The browser drops it when the session ends.
+func SetOutside(value string, o Outside, now time.Time) string {
+	left := int64(o.Ends.Sub(now) / time.Second)
+	if left <= 0 {
+		return ClearOutside()
+	}
+	return fmt.Sprintf("%s=%s; Max-Age=%d%s", OutsideCookie, value, left, attributes)
+}
+
+// ClearOutside is the Set-Cookie value that removes a session outside.
+func ClearOutside() string { return OutsideCookie + "=; Max-Age=0" + attributes }
 
 // Set is the Set-Cookie value for a flow.
 func (f FlowCookie) Set() string {

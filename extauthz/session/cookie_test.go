@@ -10,7 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const ours = "__Host-isogate_session"
+const (
+	ours      = "__Host-isogate_session"
+	federated = "__Host-isogate_federated"
+)
 
 func TestParseCookies(t *testing.T) {
 	flow := func(name, secret string) FlowCookie { return FlowCookie{"__Host-isogate_flow_" + name, secret} }
@@ -42,6 +45,10 @@ func TestParseCookies(t *testing.T) {
 		{"a nameless cookie", []string{"=" + ours + "=H"}, Cookies{Rest: "=" + ours + "=H"}},
 		{"Unicode space is no whitespace", []string{"\u2000" + ours + "=H"}, Cookies{Rest: "\u2000" + ours + "=H"}},
 		{"$Version means nothing", []string{"$Version=1; " + ours + "=H"}, Cookies{Session: "H", Rest: "$Version=1", Ours: true}},
+		{"a session outside", []string{"a=1; " + federated + "=S.x-y_z"}, Cookies{Outside: "S.x-y_z", Rest: "a=1", Ours: true}},
+		{"both sides' sessions", []string{federated + "=S; " + ours + "=H"}, Cookies{Session: "H", Outside: "S", Ours: true}},
+		{"a session outside in another case: ours, and not believed", []string{"__host-isogate_Federated=S"}, Cookies{Ours: true}},
+		{"a longer name is another's", []string{federated + "2=S"}, Cookies{Ours: true}},
 		{
 			"flows, oldest first",
 			[]string{"__Host-isogate_flow_3=c; __Host-isogate_flow_1=a; x=y; __Host-isogate_flow_2=b"},
@@ -70,6 +77,8 @@ func TestTwoCookiesOfOneNameAreRefused(t *testing.T) {
 		"one empty":        {ours + "=H; " + ours},
 		"spaced":           {ours + "=H; " + ours + " =I"},
 		"flows":            {"__Host-isogate_flow_1=a; x=y", "__Host-isogate_flow_1=b"},
+		"outside":          {federated + "=S; " + federated + "=T"},
+		"outside, lines":   {federated + "=S", federated + "=S"},
 		"of no known name": {"__Host-isogate_x=a; __Host-isogate_x=b"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,6 +163,7 @@ func TestSetAndClearHaveTheSameAttributes(t *testing.T) {
 	tests := []struct{ name, set, clear, cookie, age string }{
 		{"session", SetSession("H"), ClearSession(), ours, ""},
 		{"flow", f.Set(), f.Clear(), f.Name, "600"},
+		{"outside", SetOutside("S", outside, start.Add(500*time.Millisecond)), ClearOutside(), federated, "86399"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,6 +180,23 @@ func TestSetAndClearHaveTheSameAttributes(t *testing.T) {
 	}
 	if !strings.HasPrefix(SetSession("H"), ours+"=H;") || !strings.HasPrefix(ClearSession(), ours+"=;") || !strings.HasPrefix(f.Clear(), f.Name+"=;") {
 		t.Error("a value is not where it should be")
+	}
+}
+
+// A browser keeps it for no longer than the session lasts, in whole seconds; what is over already is removed.
+func TestMaxAgeOfASessionOutside(t *testing.T) {
+	for name, tt := range map[string]struct {
+		at   time.Time
+		want string
+	}{
+		"a second left":      {outside.Ends.Add(-time.Second), federated + "=S; Max-Age=1; Path=/; Secure; HttpOnly; SameSite=Lax"},
+		"less than a second": {outside.Ends.Add(-time.Millisecond), ClearOutside()},
+		"at its end":         {outside.Ends, ClearOutside()},
+		"after it":           {outside.Ends.Add(time.Hour), ClearOutside()},
+	} {
+		if got := SetOutside("S", outside, tt.at); got != tt.want {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

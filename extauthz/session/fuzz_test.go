@@ -9,7 +9,7 @@ import (
 func FuzzParseCookies(f *testing.F) {
 	for _, seed := range []string{
 		"", ";", "a=1", ours + "=H", ours + "=H; a=1", "a=1;" + ours, "__Host-isogate_flow_1=x; __Host-isogate_flow_0=y",
-		ours + "=1; " + ours + "=2", "__HOST-isogate=1; b", "\t" + ours + " = x", "\u2000" + ours + "=x", "=;=;;", "a=\xff\x00",
+		ours + "=1; " + ours + "=2", federated + "=S; c", "__HOST-isogate=1; b", "\t" + ours + " = x", "\u2000" + ours + "=x", "=;=;;", "a=\xff\x00",
 	} {
 		f.Add(seed, "")
 		f.Add("b=2", seed)
@@ -20,10 +20,10 @@ func FuzzParseCookies(f *testing.F) {
 			return
 		}
 		again, err := ParseCookies([]string{got.Rest})
-		if err != nil || again.Ours || again.Session != "" || len(again.Flows) != 0 || again.Rest != got.Rest {
+		if err != nil || again.Ours || again.Session != "" || again.Outside != "" || len(again.Flows) != 0 || again.Rest != got.Rest {
 			t.Fatalf("reading %q again: %q, %v", got.Rest, again.Rest, err)
 		}
-		if !got.Ours && (got.Session != "" || len(got.Flows) > 0) {
+		if !got.Ours && (got.Session != "" || got.Outside != "" || len(got.Flows) > 0) {
 			t.Fatal("a cookie of ours that is not ours")
 		}
 		if want := keptBy(first + ";" + second); want != got.Rest {

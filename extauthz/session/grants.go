@@ -128,12 +128,23 @@ func (s *Stored) EndGrant(ctx context.Context, id, client string) error {
 	return s.dropGrants(ctx, grantKey(id), t.index(id))
 }
 
-// makeRoom ends the oldest grants of a session and client until one more fits.
+// makeRoom ends grants of a session and client until one more fits: those that were not redeemed yet, then the oldest. Whoever makes a browser
+// open many must not end by it what a service holds.
 func (s *Stored) makeRoom(ctx context.Context, t tie) error {
 	items, err := s.records.List(ctx, t.prefix())
 	if err != nil {
 		return fmt.Errorf("session: listing grants: %w", err)
 	}
+	soon := s.now().Add(redeemWithin)
+	var waiting, kept []kv.Item // oldest first
+	for _, item := range items {
+		if item.Expires.After(soon) {
+			kept = append(kept, item)
+		} else {
+			waiting = append(waiting, item)
+		}
+	}
+	items = append(waiting, kept...)
 	var keys []string
 	for _, item := range items[:max(0, len(items)-maxGrants+1)] {
 		keys = append(keys, grantKey(string(item.Value)), item.Key)

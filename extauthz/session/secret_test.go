@@ -14,9 +14,11 @@ import (
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	const secret = "c2VjcmV0LXNlY3JldA"
 	h, f := Handle(secret), FlowCookie{Name: "n", Secret: secret}
+	o, c := Outside{Subject: secret, Grant: secret, Token: secret, Key: []byte(secret)}, Cookies{Outside: secret, Rest: secret}
 	for name, value := range map[string]any{
 		"handle": h, "pointer": &h, "flow": f, "flow pointer": &f, "handles": []Handle{h}, "map": map[string]Handle{"h": h},
-		"cookies": Cookies{Session: h, Flows: []FlowCookie{f}}, "error": fmt.Errorf("no %v, no %q", h, f), "struct": struct{ H any }{h},
+		"cookies": Cookies{Session: h, Flows: []FlowCookie{f}}, "sealed": c, "sealed pointer": &c,
+		"outside": o, "outside pointer": &o, "outsides": []Outside{o}, "error": fmt.Errorf("no %v, no %q, no %v, no %v", h, f, o, c), "struct": struct{ H any }{h},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for form, text := range printed(t, value) {

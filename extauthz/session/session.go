@@ -31,7 +31,8 @@ type Identity struct {
 	Email    string    `json:"email"`
 	Name     string    `json:"name,omitempty"`
 	Groups   []string  `json:"groups,omitempty"`
-	AuthTime time.Time `json:"auth_time"` // when the person proved who they are, as the provider says, else when its answer came
+	AuthTime time.Time `json:"auth_time"`        // when the person proved who they are, as the provider says, else when its answer came
+	Stated   bool      `json:"stated,omitempty"` // whether the provider said so: else it may have been long before
 	ACR      string    `json:"acr,omitempty"`
 	AMR      []string  `json:"amr,omitempty"`
 }
@@ -106,9 +107,18 @@ func (s Session) FederatedExpiry(l Limits) time.Time {
 
 // UserID is the opaque and stable id of a person: HMAC-SHA-256 over the length-prefixed provider id and subject, cut to 128 bits,
 // base64url. It is keyed by the provider's subject and never by an e-mail address, which can pass from one person to another.
-func UserID(key []byte, provider, subject string) string {
+func UserID(key []byte, provider, subject string) string { return pseudonym(key, provider, subject) }
+
+// ServiceUserID is the opaque and stable id by which one service outside knows a person of an isolated cloud: as UserID, over the service's
+// id, the cloud's id and the person's sub there. No two services can compare their people by it.
+func ServiceUserID(key []byte, service, cloud, subject string) string {
+	return pseudonym(key, service, cloud, subject)
+}
+
+// pseudonym prefixes each part with its length: ("ab", "c") and ("a", "bc") must differ.
+func pseudonym(key []byte, parts ...string) string {
 	mac := hmac.New(sha256.New, key)
-	for _, part := range []string{provider, subject} {
+	for _, part := range parts {
 		var length [8]byte
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		mac.Write(length[:])

@@ -146,7 +146,7 @@ func TestWithoutClientsNothingLeadsToTheOAuthServer(t *testing.T) {
 	b := r.browser()
 	answer := b.answered("honest", b.led(b.get(entrance(sentQuery))), "bob")
 	other := b.copied()
-	r.Cloud.Clients = nil
+	r.Site.Authorize = false
 	if got := b.get(answer); got.location != atAuth+PathSession {
 		t.Errorf("a sign-in of before: %d, led to %q", got.status, got.location)
 	}

@@ -18,7 +18,7 @@ func (d *Door) callback(v visit) (page.Answer, error) {
 	}
 	begun, provider, err := d.openState(v.query["state"])
 	if err != nil {
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	}
 	cookie, ok := proven(v.cookies, begun.Proof)
 	if !ok {
@@ -50,11 +50,11 @@ func (d *Door) withoutCookie(v visit, begun state) (page.Answer, error) {
 	_, err := d.living(v)
 	switch {
 	case errors.Is(err, session.ErrNone):
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	case err != nil:
 		return failed(err)
 	case begun.Back == nil || !d.known(*begun.Back):
-		return page.Redirect(http.StatusSeeOther, d.home(v.host)), nil
+		return page.Redirect(http.StatusSeeOther, d.Site.home(v.host)), nil
 	}
 	return page.Redirect(http.StatusSeeOther, d.url(*begun.Back)), nil
 }
@@ -77,10 +77,10 @@ func (d *Door) refuse(v visit, p *Provider, begun state, err error) (page.Answer
 // a link, so the OAuth server may be asked as if the request had not been here yet: else it would give the person up, who wants to try once more.
 func (d *Door) again(v visit, begun state) string {
 	if begun.Back == nil || !d.known(*begun.Back) {
-		return d.home(v.host)
+		return d.Site.home(v.host)
 	}
 	if d.toAuthorize(*begun.Back) {
-		return d.Cloud.URL(begun.Back.Host) + firstVisit(begun.Back.Target)
+		return d.Site.URL(begun.Back.Host) + firstVisit(begun.Back.Target)
 	}
 	return linkSafe.Replace(d.url(*begun.Back))
 }

@@ -19,7 +19,7 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	}
 	in, err := d.entry(form)
 	if err != nil {
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	}
 	email, domain, err := normalEmail(form["email"])
 	if err != nil {

@@ -84,7 +84,7 @@ func (p *Provider) judge(ctx context.Context, d *discovered, raw string, begun s
 	return session.Identity{
 		User: session.UserID(p.userID, p.ID, token.Subject), Provider: p.ID,
 		Email: email, Name: claims.Name, Groups: groups,
-		AuthTime: p.authTime(claims), ACR: claims.ACR, AMR: claims.AMR,
+		AuthTime: p.authTime(claims), Stated: claims.AuthTime > 0, ACR: claims.ACR, AMR: claims.AMR,
 	}, nil
 }
 

@@ -64,6 +64,16 @@ type visit struct {
 	query   map[string]string
 }
 
+// newVisit reads what every endpoint needs. What can be read in two ways is refused.
+func newVisit(r *http.Request, host string) (visit, error) {
+	cookies, err := session.ParseCookies(r.Header.Values("Cookie"))
+	if err != nil {
+		return visit{}, err
+	}
+	query, err := single(r.URL.RawQuery)
+	return visit{Request: r, host: host, cookies: cookies, query: query}, err
+}
+
 // handler answers a visit. An error is the private cause of an answer that says less.
 type handler func(*Door, visit) (page.Answer, error)
 
@@ -99,19 +109,15 @@ func (d *Door) Handler(jwksPath string) http.Handler {
 func (d *Door) answer(r *http.Request) (page.Answer, error) {
 	endpoint, ok := endpoints[r.Method+" "+r.URL.Path]
 	host := hostName(r.Host)
-	auth := host == d.Cloud.AuthHost()
-	if !ok || endpoint.authOnly && !auth || !auth && !d.serves(host) {
+	auth := host == d.Site.SignIn
+	if !ok || endpoint.authOnly && !auth || !auth && !d.Site.serves(host) {
 		return page.Refused(http.StatusNotFound, "not-found"), nil
 	}
-	cookies, err := session.ParseCookies(r.Header.Values("Cookie"))
+	v, err := newVisit(r, host)
 	if err != nil {
 		return page.Refused(http.StatusBadRequest, "bad-request"), nil
 	}
-	query, err := single(r.URL.RawQuery)
-	if err != nil {
-		return page.Refused(http.StatusBadRequest, "bad-request"), nil
-	}
-	return endpoint.answer(d, visit{Request: r, host: host, cookies: cookies, query: query})
+	return endpoint.answer(d, v)
 }
 
 func (d *Door) jwks(w http.ResponseWriter) {
@@ -123,14 +129,6 @@ func (d *Door) jwks(w http.ResponseWriter) {
 // living is the visitor's session at this host, or session.ErrNone.
 func (d *Door) living(v visit) (session.Session, error) {
 	return d.Sessions.Living(v.Context(), v.host, v.cookies.Session, d.Policies)
-}
-
-// home is a place to begin anew: the start page of the host, or of the first product where the host is the auth host.
-func (d *Door) home(host string) string {
-	if host == d.Cloud.AuthHost() {
-		host = d.Cloud.HostOf(d.Cloud.Products[0])
-	}
-	return d.Cloud.URL(host) + "/"
 }
 
 func (d *Door) navigates(v visit) bool { return IsNavigation(v.Method, v.Header.Get) }

@@ -59,7 +59,7 @@ func (d *Door) entry(from map[string]string) (entry, error) {
 // to the authorization endpoint with, and the host and the path are ours, so that it opens no redirect.
 func (f Flows) authorize(raw string) (flow, error) {
 	query, err := authorizeQuery(raw)
-	back := flow{Host: f.Cloud.AuthHost(), Target: PathAuthorize + "?" + query}
+	back := flow{Host: f.Site.SignIn, Target: PathAuthorize + "?" + query}
 	if err != nil || !f.known(back) {
 		return flow{}, errEntry
 	}

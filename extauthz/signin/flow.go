@@ -9,23 +9,24 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"isogate/envoy/topology"
 	"isogate/extauthz/keys"
 	"isogate/extauthz/session"
 )
 
 // Sealed values carry their purpose in the associated data, so that none opens in another's place.
 const (
-	purposeFlow  = "flow"  // product host → auth host
+	purposeFlow  = "flow"  // product host → auth host, service host → identity host
 	purposeState = "state" // auth host → provider → auth host
 
 	purposeTicket  = "ticket"   // in the store, from the auth host to a product host
 	purposeIDToken = "id_token" // in the store, from the sign-in to the sign-out
 	purposeLeave   = "leave"    // from the sign-out to the provider's own
+
+	purposeOutsideState  = "outside state"  // identity host → isolated cloud → identity host
+	purposeOutsideTicket = "outside ticket" // identity host → a service's host, bound to that host
 )
 
 // maxTarget bounds the path and query that a person is brought back to, in bytes; the sealed form must fit into a URL that every provider
@@ -47,9 +48,9 @@ var errSealed = errors.New("signin: a sealed value is not ours, is too old, or i
 
 // Flows seals where a person wanted to go before they are sent to sign in.
 type Flows struct {
-	Cloud topology.Cloud
-	Seal  *keys.Sealers
-	Now   func() time.Time
+	Site Site
+	Seal *keys.Sealers
+	Now  func() time.Time
 }
 
 // flow is what travels from a product host to the auth host and, inside the state, through the provider.
@@ -79,7 +80,7 @@ func (f Flows) Begin(host, path, query string) (location string, cookie session.
 }
 
 // SignInURL is where a sign-in begins without a target.
-func (f Flows) SignInURL() string { return f.Cloud.URL(f.Cloud.AuthHost()) + PathSignIn }
+func (f Flows) SignInURL() string { return f.Site.URL(f.Site.SignIn) + PathSignIn }
 
 // open gives back a flow that is still in time and leads to a product of ours.
 func (f Flows) open(sealed string) (flow, error) {
@@ -87,7 +88,7 @@ func (f Flows) open(sealed string) (flow, error) {
 	if err := f.unseal(purposeFlow, sealed, &opened); err != nil {
 		return flow{}, err
 	}
-	if f.Now().Unix() >= opened.Expires || !f.serves(opened.Host) || !f.known(opened) {
+	if f.Now().Unix() >= opened.Expires || !f.Site.serves(opened.Host) || !f.known(opened) {
 		return flow{}, errSealed
 	}
 	return opened, nil
@@ -98,34 +99,37 @@ func (f Flows) open(sealed string) (flow, error) {
 func (f Flows) known(to flow) bool {
 	if f.toAuthorize(to) {
 		path, _, _ := strings.Cut(to.Target, "?")
-		return path == PathAuthorize && len(f.Cloud.Clients) > 0
+		return path == PathAuthorize && f.Site.Authorize
 	}
-	return f.serves(to.Host) && strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
+	return f.Site.serves(to.Host) && strings.HasPrefix(to.Target, "/") && !strings.HasPrefix(to.Target, "//")
 }
 
 // toAuthorize tells whether a flow leads to the auth host, where it needs no ticket.
-func (f Flows) toAuthorize(to flow) bool { return to.Host == f.Cloud.AuthHost() }
-
-// serves tells whether a host is a product's.
-func (f Flows) serves(host string) bool {
-	return slices.ContainsFunc(f.Cloud.Products, func(p topology.Product) bool { return f.Cloud.HostOf(p) == host })
-}
+func (f Flows) toAuthorize(to flow) bool { return to.Host == f.Site.SignIn }
 
 // url is the address that a flow leads back to.
-func (f Flows) url(to flow) string { return f.Cloud.URL(to.Host) + to.Target }
+func (f Flows) url(to flow) string { return f.Site.URL(to.Host) + to.Target }
 
+// seal and unseal are for values that stay at one site, sealFor and unsealFor for those of one host alone.
 func (f Flows) seal(purpose string, value any) (string, error) {
+	return f.sealFor(purpose, f.Site.Name, value)
+}
+func (f Flows) unseal(purpose, sealed string, into any) error {
+	return f.unsealFor(purpose, f.Site.Name, sealed, into)
+}
+
+func (f Flows) sealFor(purpose, bound string, value any) (string, error) {
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)
 	encoder.SetEscapeHTML(false) // it would make six bytes of each & of a query, too many for a URL
 	if err := encoder.Encode(value); err != nil {
 		return "", fmt.Errorf("signin: %w", err)
 	}
-	return f.Seal.Seal(purpose, f.Cloud.ID, raw.Bytes()), nil
+	return f.Seal.Seal(purpose, bound, raw.Bytes()), nil
 }
 
-func (f Flows) unseal(purpose, sealed string, into any) error {
-	raw, err := f.Seal.Open(purpose, f.Cloud.ID, sealed)
+func (f Flows) unsealFor(purpose, bound, sealed string, into any) error {
+	raw, err := f.Seal.Open(purpose, bound, sealed)
 	if err != nil {
 		return errSealed
 	}

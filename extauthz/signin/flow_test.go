@@ -28,7 +28,7 @@ func newFlows(t *testing.T) (f Flows, now *time.Time) {
 		t.Fatal(err)
 	}
 	cloud := topology.Cloud{ID: "acme-0123456789abcdef", Domain: "acme.test", Products: []topology.Product{{ID: "issues"}, {ID: "wiki"}}}
-	return Flows{Cloud: cloud, Seal: seal, Now: clock}, &at
+	return Flows{Site: OfCloud(cloud), Seal: seal, Now: clock}, &at
 }
 
 func begun(t *testing.T, f Flows, host, path, query string) (sealed string, cookie session.FlowCookie) {
@@ -90,7 +90,7 @@ func TestStateEndsAfterItsTime(t *testing.T) {
 // A flow that was sealed for a host which the file no longer has, or for a target that names another host, leads nowhere.
 func TestFlowLeadsOnlyToAPathOfAProduct(t *testing.T) {
 	f, now := newFlows(t)
-	f.Cloud.Clients = []topology.Client{{ID: "commercial"}}
+	f.Site.Authorize = true
 	for _, c := range []struct {
 		host, target string
 		want         bool
@@ -131,7 +131,7 @@ func TestOneTargetOnTheAuthHostIsKnown(t *testing.T) {
 		{"auth.acme.test", "@evil.example/oauth2/authorize", clients, false}, {"auth.acme.test.", "/oauth2/authorize", clients, false},
 		{"Auth.acme.test", "/oauth2/authorize", clients, false}, {"evil.example", "/oauth2/authorize", clients, false},
 	} {
-		f.Cloud.Clients = c.clients
+		f.Site.Authorize = len(c.clients) > 0
 		if got := f.known(flow{Host: c.host, Target: c.target}); got != c.want {
 			t.Errorf("%s %s, %d clients: known %t", c.host, c.target, len(c.clients), got)
 		}
@@ -177,10 +177,10 @@ func TestStartAgainLinksToTheTarget(t *testing.T) {
 	r := newRig(t, "honest")
 	back := flow{Host: "issues.iso.example", Target: "/x?a={b}|c^d`e\"f<g>h\\i&j=1"}
 	if !r.known(back) {
-		back.Host = r.Cloud.HostOf(r.Cloud.Products[0])
+		back.Host = r.Site.Hosts[0]
 	}
 	body := string(page.StartAgain(r.again(visit{}, state{Back: &back})).Body)
-	if want := `href="` + r.Cloud.URL(back.Host) + `/x?a=%7Bb%7D%7Cc%5Ed%60e%22f%3Cg%3Eh%5Ci&amp;j=1"`; !strings.Contains(body, want) {
+	if want := `href="` + r.Site.URL(back.Host) + `/x?a=%7Bb%7D%7Cc%5Ed%60e%22f%3Cg%3Eh%5Ci&amp;j=1"`; !strings.Contains(body, want) {
 		t.Errorf("no link %s in:\n%.1500s", want, body[strings.Index(body, "<main"):])
 	}
 }

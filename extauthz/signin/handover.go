@@ -30,7 +30,7 @@ type ticket struct {
 // cookie is there, or is set with this very answer.
 func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer, error) {
 	if back == nil || !d.known(*back) {
-		return page.Redirect(http.StatusSeeOther, d.Cloud.URL(d.Cloud.AuthHost())+PathSession), nil
+		return page.Redirect(http.StatusSeeOther, d.Site.URL(d.Site.SignIn)+PathSession), nil
 	}
 	if d.toAuthorize(*back) {
 		return page.Redirect(http.StatusSeeOther, d.url(*back)), nil
@@ -45,7 +45,7 @@ func (d *Door) leave(v visit, current session.Session, back *flow) (page.Answer,
 	if err := d.Tickets.Put(v.Context(), item); err != nil {
 		return failed(fmt.Errorf("signin: keeping a ticket: %w", err))
 	}
-	address := d.Cloud.URL(back.Host) + PathEnter + "?ticket=" + base64.RawURLEncoding.EncodeToString(secret)
+	address := d.Site.URL(back.Host) + PathEnter + "?ticket=" + base64.RawURLEncoding.EncodeToString(secret)
 	return page.Redirect(http.StatusSeeOther, address), nil
 }
 
@@ -60,15 +60,15 @@ func (d *Door) enter(v visit) (page.Answer, error) {
 	}
 	cookie, ok := proven(v.cookies, taken.Proof)
 	if err != nil || taken.Host != v.host || !ok {
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	}
 	current, err := d.Sessions.ByID(v.Context(), taken.Session, d.Policies)
 	if errors.Is(err, session.ErrNone) {
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	} else if err != nil {
 		return failed(err)
 	}
-	return d.admit(v, current, page.Redirect(http.StatusSeeOther, d.Cloud.URL(v.host)+taken.Target).With("set-cookie", cookie.Clear()))
+	return d.admit(v, current, page.Redirect(http.StatusSeeOther, d.Site.URL(v.host)+taken.Target).With("set-cookie", cookie.Clear()))
 }
 
 // admit gives this host a new handle, unless the browser is in this very session here: of tabs that come at once, a later one must not take

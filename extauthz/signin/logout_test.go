@@ -122,7 +122,7 @@ func TestOnlyAFreshLeaveValueLeadsToTheProvider(t *testing.T) {
 		cases["sealed as "+purpose] = sealed(purpose, fresh)
 	}
 	bound := r.Flows
-	bound.Cloud.ID = "another-cloud"
+	bound.Site.Name = "another-cloud"
 	cases["of another cloud"], _ = bound.seal(purposeLeave, fresh)
 	for name, value := range cases {
 		t.Run(name, func(t *testing.T) { plainlySignedOut(t, b, value) })

@@ -3,17 +3,11 @@ package signin
 import (
 	"context"
 	"errors"
-	"html"
-	"io"
 	"log/slog"
-	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,9 +63,9 @@ func newRig(t *testing.T, ids ...string) *rig {
 	hour := session.Limits{Idle: time.Hour, Absolute: time.Hour}
 	r.Door = &Door{
 		Flows: Flows{
-			Cloud: topology.Cloud{
+			Site: OfCloud(topology.Cloud{
 				ID: "acme-0123456789abcdef", Domain: "acme.test", Products: []topology.Product{{ID: "issues"}}, Clients: []topology.Client{{ID: "commercial"}},
-			},
+			}),
 			Seal: seal, Now: r.clock.now,
 		},
 		Sessions: session.NewStored(r.bolt, r.clock.now), Tickets: r.bolt,
@@ -105,28 +99,17 @@ func (r *rig) add(id string, several bool) {
 	r.Providers = append(r.Providers, NewProvider(config, f.Client(), []byte("0123456789abcdef0123456789abcdef"), r.clock.now))
 }
 
-// browser holds cookies by host, which is how browsers hold those with the prefix __Host-.
+// browser is one in front of a door.
 type browser struct {
 	*rig
-	jar map[string]map[string]string
+	jar jar
 }
 
-func (r *rig) browser() browser { return browser{r, map[string]map[string]string{}} }
+func (r *rig) browser() browser { return browser{r, jar{}} }
 
 // copied is a browser with the same cookies of this moment, which goes its own way.
 func (b browser) copied() browser {
-	other := b.rig.browser()
-	for host, cookies := range b.jar {
-		other.jar[host] = maps.Clone(cookies)
-	}
-	return other
-}
-
-// response is what a browser is shown, or where it is led.
-type response struct {
-	status   int
-	location string
-	body     string
+	return browser{b.rig, b.jar.clone()}
 }
 
 func (b browser) get(address string) response {
@@ -140,35 +123,7 @@ func (b browser) post(address string, form url.Values) response {
 }
 
 func (b browser) do(ctx context.Context, method, address string, form url.Values) response {
-	r := httptest.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
-	r.Header.Set("sec-fetch-mode", "navigate")
-	r.Header.Set("sec-fetch-dest", "document")
-	if form != nil {
-		r.Header.Set("content-type", "application/x-www-form-urlencoded")
-	}
-	for name, value := range b.jar[r.Host] {
-		r.AddCookie(&http.Cookie{Name: name, Value: value})
-	}
-	w := httptest.NewRecorder()
-	b.Handler("/jwks").ServeHTTP(w, r)
-	b.keep(r.Host, w.Result().Cookies())
-	body, err := io.ReadAll(w.Body)
-	if err != nil {
-		b.t.Error(err)
-	}
-	return response{status: w.Code, location: w.Header().Get("location"), body: string(body)}
-}
-
-func (b browser) keep(host string, cookies []*http.Cookie) {
-	if b.jar[host] == nil {
-		b.jar[host] = map[string]string{}
-	}
-	for _, c := range cookies {
-		b.jar[host][c.Name] = c.Value
-		if c.MaxAge < 0 {
-			delete(b.jar[host], c.Name)
-		}
-	}
+	return b.jar.send(ctx, b.Handler("/jwks"), method, address, form)
 }
 
 // begin is led to a provider, and gives the address there.
@@ -180,15 +135,7 @@ func (b browser) begin(id string) *url.URL {
 // led is the address that a response leads to, by a redirect or by a page that leads on.
 func (b browser) led(r response) *url.URL {
 	b.t.Helper()
-	target := r.location
-	if target == "" {
-		target = found(r.body, `http-equiv="refresh" content="0;url=([^"]*)"`)
-	}
-	address, err := url.Parse(target)
-	if err != nil || target == "" {
-		b.t.Fatalf("leads nowhere: %d %s", r.status, r.reason())
-	}
-	return address
+	return r.led(b.t)
 }
 
 // answered is the address of the provider's answer to a sign-in that began.
@@ -221,16 +168,4 @@ func (b browser) session(host string) session.Session {
 func (b browser) who() string {
 	b.t.Helper()
 	return b.session(authHost).Email
-}
-
-// reason is the word that a page gives for a refusal.
-func (r response) reason() string { return found(r.body, `Reason: ([a-z-]+)`) }
-
-// found is the first group of a pattern in a page, as a browser reads it.
-func found(body, pattern string) string {
-	match := regexp.MustCompile(pattern).FindStringSubmatch(body)
-	if match == nil {
-		return ""
-	}
-	return html.UnescapeString(match[1])
 }

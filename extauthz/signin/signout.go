@@ -30,7 +30,7 @@ func (d *Door) showSession(v visit) (page.Answer, error) {
 	switch {
 	case errors.Is(err, session.ErrNone):
 		return page.Denial(http.StatusUnauthorized, "unauthenticated", d.navigates(v), d.SignInURL()).
-			With("www-authenticate", `Isogate realm="`+d.Cloud.AuthHost()+`"`), nil
+			With("www-authenticate", `Isogate realm="`+d.Site.SignIn+`"`), nil
 	case err != nil:
 		return failed(err)
 	}
@@ -53,7 +53,7 @@ func (d *Door) askSignOut(v visit) (page.Answer, error) {
 	} else if err != nil {
 		return failed(err)
 	}
-	return page.SignOut(PathLogout, v.host, d.home(v.host)), nil
+	return page.SignOut(PathLogout, v.host, d.Site.home(v.host)), nil
 }
 
 // signOut ends the session at every host, and then leads to the provider's own sign-out where it has one (OpenID Connect RP-Initiated Logout
@@ -69,7 +69,7 @@ func (d *Door) signOut(v visit) (page.Answer, error) {
 	if err := d.Sessions.End(v.Context(), living.ID); err != nil {
 		return failed(err)
 	}
-	answer := page.SignedOut(d.home(v.host))
+	answer := page.SignedOut(d.Site.home(v.host))
 	if p := d.named(living.Provider); p != nil && p.signOut(v.Context(), "", "") != "" {
 		sealed, err := d.seal(purposeLeave, leaving{Provider: p.ID, Hint: hint, Expires: d.Now().Add(time.Minute).Unix()})
 		if err != nil {
@@ -83,13 +83,13 @@ func (d *Door) signOut(v visit) (page.Answer, error) {
 // signedOut answers somebody who has no session at this host. A product that was never opened has none while the others do, so the auth host,
 // which has one as long as anybody does, must say so.
 func (d *Door) signedOut(v visit) page.Answer {
-	if v.host != d.Cloud.AuthHost() {
+	if v.host != d.Site.SignIn {
 		return page.Redirect(http.StatusSeeOther, d.signOutURL())
 	}
-	return page.SignedOut(d.home(v.host))
+	return page.SignedOut(d.Site.home(v.host))
 }
 
-func (d *Door) signOutURL() string { return d.Cloud.URL(d.Cloud.AuthHost()) + PathLogout }
+func (d *Door) signOutURL() string { return d.Site.URL(d.Site.SignIn) + PathLogout }
 
 func (d *Door) toProviderSignOut(v visit, sealed string) (page.Answer, error) {
 	var way leaving

@@ -33,7 +33,7 @@ func (d *Door) signIn(v visit) (page.Answer, error) {
 	}
 	in, err := d.entry(v.query)
 	if err != nil {
-		return page.StartAgain(d.home(v.host)), nil
+		return page.StartAgain(d.Site.home(v.host)), nil
 	}
 	living, err := d.living(v)
 	switch {
@@ -113,7 +113,7 @@ func (d *Door) toProvider(v visit, provider *Provider, in entry, lead func(addre
 	return answer.With("set-cookie", cookie.Set()), nil
 }
 
-func (d *Door) callbackURL() string { return d.Cloud.URL(d.Cloud.AuthHost()) + PathCallback }
+func (d *Door) callbackURL() string { return d.Site.URL(d.Site.SignIn) + PathCallback }
 
 // openState gives back a state that is still in time, and its provider.
 func (d *Door) openState(sealed string) (state, *Provider, error) {

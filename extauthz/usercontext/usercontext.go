@@ -33,8 +33,8 @@ type Claims struct {
 	IssuedAt int64    `json:"iat"`
 	Expires  int64    `json:"exp"`
 	ID       string   `json:"jti"`
-	Session  string   `json:"sid"` // the session inside
-	AuthTime int64    `json:"auth_time"`
+	Session  string   `json:"sid"`       // the session inside
+	AuthTime int64    `json:"auth_time"` // 0 in a token for the OAuth server where the provider did not say it
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	CloudID  string   `json:"isolated_cloud_id"`
@@ -45,6 +45,7 @@ type Claims struct {
 	// Only for the OAuth server.
 	Managed       *bool `json:"managed,omitempty"`        // whether the person's e-mail domain is a verified one of the organisation
 	SessionExpiry int64 `json:"session_expiry,omitempty"` // when the session ends for commercial services if nothing more happens
+	SignedIn      int64 `json:"signed_in,omitempty"`      // when the person's latest sign-in came back here, by our own clock
 
 	// Only what the product's entry asks for.
 	Email  string   `json:"email,omitempty"`

@@ -37,11 +37,12 @@ type Store struct {
 	records Records
 	now     func() time.Time
 	locks   [stripes]chan struct{}
+	pace    pace
 }
 
 // New returns a store over records. now is the clock of the records' expiry too.
 func New(records Records, now func() time.Time) *Store {
-	s := &Store{records: records, now: now}
+	s := &Store{records: records, now: now, pace: pace{clients: map[string]*[10]slot{}}}
 	for i := range s.locks {
 		s.locks[i] = make(chan struct{}, 1)
 	}
@@ -49,9 +50,12 @@ func New(records Records, now func() time.Time) *Store {
 }
 
 // Push keeps a request until RequestLifetime is over and returns its request_uri, with 256 random bits (RFC 9126 section 7.1). It sets
-// Request.Pushed.
+// Request.Pushed. ErrBusy says that the client has pushed as many as one may.
 func (s *Store) Push(ctx context.Context, r Request) (uri string, err error) {
 	r.Pushed = s.now()
+	if !s.pace.admit(r.Client, r.Pushed) {
+		return "", ErrBusy
+	}
 	value, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("code: pushing %w", err)

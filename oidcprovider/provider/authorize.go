@@ -85,13 +85,10 @@ func (p *Provider) abandon(ctx context.Context, opened grant.Opened, v visit) er
 	return p.Grants.End(context.WithoutCancel(ctx), opened.Grant, v.client.ID)
 }
 
-// sessionEnded is the answer to a visit whose session ended while it was looked at.
+// sessionEnded is the answer to a visit whose session turns out to be over for services. The person may still be signed in inside, so only a
+// fresh sign-in helps.
 func (p *Provider) sessionEnded(ctx context.Context, v visit) (page.Answer, error) {
-	v.person = nil
-	switch {
-	case v.form:
-		return p.again(v), nil
-	case v.silent(), !v.returned.IsZero():
+	if v.silent() || !v.returned.IsZero() {
 		return p.tell(ctx, v, loginRequired)
 	}
 	return p.toSignIn(v), nil
@@ -131,7 +128,11 @@ func (p *Provider) toSignIn(v visit) page.Answer {
 	if v.request.LoginHint != "" {
 		wish.Set("login_hint", v.request.LoginHint)
 	}
-	return page.Redirect(http.StatusFound, p.Issuer+PathSignIn+"?"+wish.Encode())
+	address := p.Issuer + PathSignIn + "?" + wish.Encode()
+	if v.form {
+		return page.Continue(address)
+	}
+	return page.Redirect(http.StatusFound, address)
 }
 
 // again leads a form back to where the visit began.

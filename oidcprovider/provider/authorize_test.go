@@ -66,7 +66,7 @@ func wish(prompt string, maxAge int64, acrs ...string) func(*code.Request) {
 	}
 }
 
-const nobody, unmanaged = "nobody", "unmanaged"
+const nobody, unmanaged, over = "nobody", "unmanaged", "over"
 
 // visits are what a visit leads to: the first time, and when the sign-in has led back a minute later. ada signed in an hour ago by password.
 var visits = []struct {
@@ -88,7 +88,7 @@ var visits = []struct {
 	{"login", wish("login", -1), "", true, "sign-in prompt=login", "login_required"},
 	{"login, nobody", wish("login", -1), nobody, true, "sign-in prompt=login", "login_required"},
 	{"an age that is young enough", wish("", 3600), "", true, "code", ""},
-	{"an age that is too old", wish("", 3599), "", true, "sign-in max_age=3599&prompt=login", "code"}, // by the skew: 3599 + 60 s
+	{"an age that is too old", wish("", 3599), "", true, "sign-in max_age=3599&prompt=login", "login_required"},
 	{"an age that is far too old", wish("", 0), "", true, "sign-in max_age=0&prompt=login", "login_required"},
 	{"an age that is too old, silently", wish("none", 10), "", true, "login_required", ""},
 	{"an age of nobody", wish("", 10), nobody, true, "sign-in max_age=10", "login_required"},
@@ -98,6 +98,9 @@ var visits = []struct {
 	{"an acr that is not", wish("", -1, "mfa", "hw"), "", true, "sign-in acr_values=mfa+hw&prompt=login", "unmet_authentication_requirements"},
 	{"an acr that is not, silently", wish("none", -1, "mfa"), "", true, "unmet_authentication_requirements", ""},
 	{"an acr of nobody", wish("", -1, "mfa"), nobody, true, "sign-in acr_values=mfa", "login_required"},
+	{"over for services", wish("", -1), over, true, "sign-in prompt=login", "login_required"},
+	{"over for services, silently", wish("none", -1), over, true, "login_required", ""},
+	{"over for services, and not managed", wish("consent", -1), over, false, "sign-in prompt=login", "login_required"},
 	{"not managed", wish("", -1), unmanaged, true, "403 domain-not-managed", "403 domain-not-managed"},
 	{"not managed, silently", wish("none", -1), unmanaged, true, "access_denied", ""},
 	{"not managed and not confirmed", wish("", -1), unmanaged, false, "403 domain-not-managed", "403 domain-not-managed"},
@@ -116,7 +119,11 @@ func TestWhatAVisitLeadsTo(t *testing.T) {
 				if c.who == nobody {
 					return nil
 				}
-				return []string{s.ada(map[string]any{"auth_time": signedIn, "managed": c.who != unmanaged})}
+				claims := map[string]any{"auth_time": signedIn, "signed_in": signedIn, "managed": c.who != unmanaged}
+				if c.who == over {
+					claims["session_expiry"] = s.Now().Unix()
+				}
+				return []string{s.ada(claims)}
 			}
 			uri := s.pushed(c.wish)
 			w := s.sees(of(uri), who()...)
@@ -144,6 +151,7 @@ func TestWhatAVisitLeadsTo(t *testing.T) {
 
 // Whoever signed in does get on, also where the provider's clock is a minute behind.
 func TestWhoSignedInGetsOn(t *testing.T) {
+	const notSince = "before the redirect"
 	for name, c := range map[string]struct {
 		wish func(*code.Request)
 		ada  map[string]any
@@ -158,6 +166,8 @@ func TestWhoSignedInGetsOn(t *testing.T) {
 		"age, slowly":                       {wish("", 5), nil, -65 * time.Second, "code"},
 		"age, an older sign-in":             {wish("", 5), nil, -66 * time.Second, "login_required"},
 		"a sign-in at a time unknown":       {wish("", 1<<62), map[string]any{"auth_time": 0}, 0, "login_required"},
+		"login, no sign-in since":           {wish("login", -1), map[string]any{"signed_in": notSince}, 0, "login_required"},
+		"age, no sign-in since":             {wish("", 5), map[string]any{"signed_in": notSince}, 0, "login_required"},
 		"a second factor":                   {wish("", -1, "mfa"), map[string]any{"acr": "mfa"}, 0, "code"},
 		"a second factor, but at no moment": {wish("login", -1, "mfa"), map[string]any{"acr": "mfa"}, -time.Hour, "login_required"},
 	} {
@@ -165,8 +175,11 @@ func TestWhoSignedInGetsOn(t *testing.T) {
 			s := newStand(t)
 			s.confirmed()
 			back := leads(t, s.sees(of(s.pushed(c.wish)))).Query().Get("authorize")
-			claims := map[string]any{"auth_time": s.Now().Add(c.late).Unix()}
+			claims := map[string]any{"auth_time": s.Now().Add(c.late).Unix(), "signed_in": s.Now().Unix()}
 			for claim, value := range c.ada {
+				if value == notSince {
+					value = s.Now().Unix() - 1
+				}
 				claims[claim] = value
 			}
 			s.wait(5 * time.Minute)

@@ -15,11 +15,11 @@ const maxDecision = 16 << 10
 
 // pending is a visit that waits for a person to press a button, sealed into the page.
 type pending struct {
-	URI     string `json:"request_uri"`
-	Client  string `json:"client"`
-	Session string `json:"sid"`     // of the person who was asked
-	At      int64  `json:"at"`      // Unix seconds: the visit's returned, or when the page was shown
-	Expires int64  `json:"expires"` // Unix seconds
+	URI      string `json:"request_uri"`
+	Client   string `json:"client"`
+	Session  string `json:"sid"`                // of the person who was asked
+	Returned int64  `json:"returned,omitempty"` // Unix seconds: the visit's
+	Shown    int64  `json:"shown"`              // Unix seconds; the page is good for as long as a pushed request
 }
 
 // confirm asks the person, once for each client and session.
@@ -43,14 +43,11 @@ func (p *Provider) notManaged(v visit) (page.Answer, error) {
 
 // carry seals the visit into a field of a form.
 func (p *Provider) carry(v visit) ([]page.Field, error) {
-	now := p.Now()
-	at := v.returned
-	if at.IsZero() {
-		at = now
+	asked := pending{URI: v.uri, Client: v.client.ID, Session: v.person.Session, Shown: p.Now().Unix()}
+	if !v.returned.IsZero() {
+		asked.Returned = v.returned.Unix()
 	}
-	raw, err := json.Marshal(pending{
-		URI: v.uri, Client: v.client.ID, Session: v.person.Session, At: at.Unix(), Expires: now.Add(code.RequestLifetime).Unix(),
-	})
+	raw, err := json.Marshal(asked)
 	if err != nil {
 		return nil, fmt.Errorf("provider: %w", err)
 	}
@@ -64,7 +61,7 @@ func (p *Provider) openPending(sealed string) (pending, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &sent)
 	}
-	if err != nil || p.Now().Unix() >= sent.Expires {
+	if err != nil || p.Now().Sub(time.Unix(sent.Shown, 0)) >= code.RequestLifetime {
 		return pending{}, wrong(invalidRequest, "the form is not one of ours, or too old")
 	}
 	return sent, nil
@@ -80,7 +77,7 @@ func (p *Provider) decide(r *http.Request) (page.Answer, error) {
 	if decision == page.DecisionCancel {
 		return p.tell(r.Context(), v, accessDenied)
 	}
-	if v.person == nil {
+	if v.person == nil || decision == "" {
 		return p.again(v), nil
 	}
 	switch lack := v.lack(p.Now()); lack {
@@ -96,8 +93,8 @@ func (p *Provider) decide(r *http.Request) (page.Answer, error) {
 	return p.finish(r.Context(), v)
 }
 
-// decided reads the form. Only the person who was shown the page may send it: a page that another one left open in this browser decides
-// nothing. Who has signed out since may still cancel.
+// decided reads the form. Only the session that was shown the page decides by it: a page that stands open since another sign-in, perhaps
+// somebody else's, decides nothing ("") and is shown anew. Who has signed out since may still cancel.
 func (p *Provider) decided(r *http.Request) (v visit, decision string, err error) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxDecision)
 	sent, err := parseForm(r)
@@ -115,8 +112,11 @@ func (p *Provider) decided(r *http.Request) (v visit, decision string, err error
 		return visit{}, "", err
 	}
 	if v.person != nil && v.person.Session != asked.Session {
-		return visit{}, "", wrong(invalidRequest, "the form was made for another session")
+		decision = ""
 	}
-	v.form, v.returned = true, time.Unix(asked.At, 0)
+	v.form, v.shown = true, time.Unix(asked.Shown, 0)
+	if asked.Returned != 0 {
+		v.returned = time.Unix(asked.Returned, 0)
+	}
 	return v, decision, nil
 }

@@ -48,8 +48,8 @@ func TestTheWholeWay(t *testing.T) {
 	k.Grants, k.Log, k.Requests = opening{k.grants}, slog.New(slog.DiscardHandler), Metrics(prometheus.NewRegistry())
 	browse := func(r *http.Request) *httptest.ResponseRecorder {
 		now := k.now().Unix()
-		claims := fmt.Sprintf(`{"iss":%q,"sub":"ada","aud":"oidcprovider","iat":%d,"exp":%d,"sid":"s","auth_time":%d,"isolated_cloud_id":%q,"managed":true}`,
-			kitIssuer, now, now+300, now-9, k.CloudID)
+		claims := fmt.Sprintf(`{"iss":%q,"sub":"ada","aud":"oidcprovider","iat":%d,"exp":%d,"sid":"s","auth_time":%d,"isolated_cloud_id":%q,"managed":true,"session_expiry":%d}`,
+			kitIssuer, now, now+300, now-9, k.CloudID, now+60)
 		r.Header.Set(usercontext.Header, must(people.Sign(usercontext.Type, []byte(claims)))(t))
 		w := httptest.NewRecorder()
 		k.ServeHTTP(w, r)

@@ -44,6 +44,10 @@ func (p *Provider) push(r *http.Request) (page.Answer, error) {
 		return page.Answer{}, err
 	}
 	uri, err := p.Codes.Push(r.Context(), request)
+	if errors.Is(err, code.ErrBusy) {
+		busy := fault{Status: http.StatusTooManyRequests, Code: temporarilyDown, Description: "too many requests were pushed within ten minutes", Cause: err}
+		return page.Answer{}, busy.with("retry-after", "60")
+	}
 	if err != nil {
 		return page.Answer{}, err
 	}
@@ -97,6 +101,9 @@ func checkKind(f form) error {
 	if _, there := f["request"]; there { // OpenID Connect Core 1.0 section 3.1.2.6
 		return wrong(requestUnsupported, "request objects are not supported: push the parameters themselves")
 	}
+	if _, there := f["id_token_hint"]; there { // it says who must be signed in: to pass over it could answer for somebody else (section 3.1.2.1)
+		return wrong(invalidRequest, "id_token_hint is not supported")
+	}
 	response, err := f.required("response_type")
 	if err != nil {
 		return err
@@ -115,6 +122,9 @@ func checkKind(f form) error {
 // readACRs: OpenID Connect Core 1.0 section 3.1.2.1, acr_values.
 func readACRs(f form) ([]string, error) {
 	text, err := f.bounded("acr_values", maxACRs)
+	if err == nil && strings.ContainsFunc(text, func(r rune) bool { return r > '~' }) {
+		err = wrong(invalidRequest, "acr_values must be printable ASCII")
+	}
 	return strings.Fields(text), err
 }
 

@@ -89,6 +89,8 @@ var pushTests = []struct {
 	{"max_age in other digits", param("max_age", "١"), invalidRequest},
 	{"acr_values long", param("acr_values", strings.Repeat("a ", maxACRs/2)), ""},
 	{"acr_values too long", param("acr_values", strings.Repeat("a", maxACRs+1)), invalidRequest},
+	{"acr_values beyond ASCII", param("acr_values", "urn:é"), invalidRequest},
+	{"id_token_hint", param("id_token_hint", "e30.e30.e30"), invalidRequest},
 	{"acr_values with a line end", param("acr_values", "a\nb"), invalidRequest},
 
 	{"no state and no nonce", both(drop("state"), drop("nonce")), ""},

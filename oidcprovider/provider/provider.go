@@ -4,7 +4,7 @@
 //
 // It owns discovery, the published keys, the pushed request, the authorization endpoint with its two pages, the token endpoint and
 // revocation. It signs nobody in: who is signed in, it learns from the User Context Token that the ingress gives it, and what lasts longer
-// than a code, the grant, is opened and ended at extauthz. It knows nobody's name or address.
+// than a code, the grant, is opened and ended at extauthz. It is told nobody's name or address, but for the login_hint of a client that has one.
 package provider
 
 import (

@@ -159,7 +159,7 @@ func TestWhatHappensWhenExtauthzOrTheStoreDoNotAnswer(t *testing.T) {
 		ended string
 	}{
 		"extauthz is down":              {func(s *stand) { s.keeper.err = errMoody }, wish("", -1), "503 unavailable", true, ""},
-		"the session has just ended":    {func(s *stand) { s.keeper.err = grant.ErrNone }, wish("", -1), "sign-in", true, ""},
+		"the session has just ended":    {func(s *stand) { s.keeper.err = grant.ErrNone }, wish("", -1), "sign-in prompt=login", true, ""},
 		"no keys to verify with":        {func(s *stand) { s.Provider.People.Keys = noKeys{} }, wish("", -1), "503 unavailable", true, ""},
 		"the store cannot look":         {func(s *stand) { s.store.get.Store(true) }, wish("", -1), "503 unavailable", true, ""},
 		"the store cannot take":         {func(s *stand) { s.store.take.Store(true) }, wish("", -1), "503 unavailable", true, "grant-1 shop"},
@@ -214,7 +214,7 @@ func TestASessionThatJustEndedMakesNoLoop(t *testing.T) {
 		t.Errorf("silently: %s", got)
 	}
 	uri = s.pushed()
-	if got := said(t, s.presses("continue", s.seal(t, uri), s.ada(nil))); got != "page authorize" || !s.kept(uri) {
+	if got := said(t, s.presses("continue", s.seal(t, uri), s.ada(nil))); got != "page sign-in prompt=login" || !s.kept(uri) {
 		t.Errorf("a form: %s", got)
 	}
 }

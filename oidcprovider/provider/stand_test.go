@@ -100,7 +100,7 @@ func (s *stand) ada(changes map[string]any) string {
 	claims := map[string]any{
 		"iss": standIssuer, "sub": "ada", "aud": "oidcprovider", "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": "j",
 		"sid": "session-of-ada", "auth_time": now.Add(-time.Hour).Unix(), "acr": "pwd", "isolated_cloud_id": standCloud, "managed": true,
-		"session_expiry": now.Add(8 * time.Hour).Unix(),
+		"session_expiry": now.Add(8 * time.Hour).Unix(), "signed_in": now.Add(-time.Hour).Unix(),
 	}
 	maps.Copy(claims, changes)
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })

@@ -23,7 +23,8 @@ type visit struct {
 	request  code.Request
 	client   *Client
 	person   *usercontext.Claims // nil if nobody is signed in
-	returned time.Time           // when the browser was sent to sign in for this, or was shown a page; zero if neither
+	returned time.Time           // when the browser was sent to sign in for this; zero if it was not
+	shown    time.Time           // when the page was shown whose form was sent
 	form     bool                // a form of ours was sent
 }
 
@@ -82,7 +83,7 @@ func (v visit) asks(what string) bool { return slices.Contains(strings.Fields(v.
 // lack is what keeps a visit from a code before anybody is asked to confirm, as the error by which the client would be told; "" if nothing.
 func (v visit) lack(now time.Time) string {
 	switch {
-	case v.person == nil, !v.fresh(now):
+	case v.person == nil, v.person.SessionExpiry <= now.Unix(), !v.fresh(now): // a session may be over for services and go on inside
 		return loginRequired
 	case !v.strong():
 		return unmetRequirements
@@ -92,23 +93,37 @@ func (v visit) lack(now time.Time) string {
 	return ""
 }
 
-// fresh tells whether the person signed in as lately as the client wants: within max_age of now or, who was sent to sign in, of that moment;
-// after that moment for prompt=login (OpenID Connect Core 1.0 section 3.1.2.1).
+// fresh tells whether the person signed in as lately as the client wants (OpenID Connect Core 1.0 section 3.1.2.1): for prompt=login and max_age=0
+// after the browser was sent to do so, for max_age within it, as of now, or of when the person was sent to sign in or was shown a page.
 func (v visit) fresh(now time.Time) bool {
-	login := v.asks("login") || v.request.MaxAge != nil && *v.request.MaxAge == 0 // which is the same
-	if !login && v.request.MaxAge == nil {
+	age := v.request.MaxAge
+	login := v.asks("login") || age != nil && *age == 0
+	switch {
+	case age == nil && !login:
 		return true
-	}
-	var age int64
-	if !login {
-		age = max(0, *v.request.MaxAge)
-	}
-	if !v.returned.IsZero() {
-		now = v.returned.Add(-returnSkew)
-	} else if login {
+	case v.person.AuthTime <= 0: // the provider did not say, so nobody knows
 		return false
+	case v.signedInAnew():
+		now = v.returned.Add(-returnSkew)
+	case login:
+		return false
+	case v.form:
+		now = v.shown
 	}
-	return v.person.AuthTime > 0 && v.person.AuthTime >= now.Unix()-age
+	return v.person.AuthTime >= now.Unix()-v.age()
+}
+
+// signedInAnew tells whether the person has come back from a sign-in since the browser was sent to one. Both are moments of our own clock.
+func (v visit) signedInAnew() bool {
+	return !v.returned.IsZero() && v.person.SignedIn >= v.returned.Unix()
+}
+
+// age is how old the proof may be, in seconds.
+func (v visit) age() int64 {
+	if v.request.MaxAge == nil || v.asks("login") {
+		return 0
+	}
+	return max(0, *v.request.MaxAge)
 }
 
 // strong tells whether the person proved who they are in one of the ways that the client names (acr_values, the same section).

@@ -1,0 +1,147 @@
+package profile
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"isogate/envoy/topology"
+	"isogate/extauthz/check"
+	"isogate/extauthz/page"
+	"isogate/extauthz/session"
+	"isogate/extauthz/signin"
+)
+
+// Checks finds out whether sessions outside their isolated cloud live.
+type Checks struct {
+	Sealed  session.Sealed
+	Clouds  Clouds
+	Answers *Answers
+	Every   time.Duration // how old the cloud's word may be
+}
+
+// renewed gives a session the newest that its cloud said, and the cookie that says so too, "" if the one that came does; ErrNone if the session
+// has ended. Where the cloud does not answer, the session goes on as its cookie has it, and ends with that.
+func (c Checks) renewed(ctx context.Context, host string, o session.Outside) (session.Outside, string, error) {
+	known := c.Answers.about(ctx, o, c.Every, c.Clouds)
+	if known.dead {
+		return session.Outside{}, "", session.ErrNone
+	}
+	if !known.asked.After(o.Checked) {
+		return o, "", nil
+	}
+	o = o.Until(known.ends)
+	o.Checked = known.asked
+	now := c.Sealed.Now()
+	if !now.Before(o.Ends) {
+		return session.Outside{}, "", session.ErrNone
+	}
+	value, err := c.Sealed.Seal(host, o)
+	if err != nil {
+		return session.Outside{}, "", err
+	}
+	return o, session.SetOutside(value, o, now), nil
+}
+
+// Federated decides for requests from a browser to a service outside. It knows nobody but by the sealed cookie, writes nothing down, and no
+// policy has a say: what a service is for is in the file.
+type Federated struct {
+	browser
+	checks   Checks
+	services map[string]topology.Service // by host
+	clouds   map[string]bool             // ids of the directory's entries that people come from
+	users    []byte                      // key of session.ServiceUserID
+}
+
+// platformEndpoints are all endpoints of our own on the commercial side. The door reads the cookies.
+var platformEndpoints = []own{
+	{methods: []string{"GET", "POST"}, path: signin.PathSignIn, signInOnly: true},
+	{methods: []string{"POST"}, path: "/.isogate/federated/start", signInOnly: true},
+	{methods: []string{"GET"}, path: "/.isogate/federated/callback", signInOnly: true},
+	{methods: []string{"GET"}, path: signin.PathEnter},
+	{methods: []string{"GET", "POST"}, path: signin.PathLogout},
+}
+
+// NewFederated prepares the rules for one state of the file. users is the key that people's ids at services are derived with.
+func NewFederated(platform topology.Platform, directory []topology.Directory, flows signin.Flows, checks Checks, users []byte) *Federated {
+	f := &Federated{
+		browser: newBrowser(flows, platformEndpoints), checks: checks,
+		services: map[string]topology.Service{}, clouds: map[string]bool{}, users: users,
+	}
+	for _, s := range platform.Services {
+		f.backends[s.Host], f.services[s.Host] = s.ID, s
+	}
+	for _, entry := range directory {
+		f.clouds[entry.ID] = entry.Federates()
+	}
+	return f
+}
+
+// Decide follows a request from its host to its service.
+func (f *Federated) Decide(ctx context.Context, r check.Request) check.Verdict {
+	to, refused := f.arrive(r)
+	switch {
+	case refused.Reason != "":
+		return refused
+	case to.backend == "":
+		_, v := f.endpoint(r)
+		return v
+	}
+	return f.visitor(ctx, r, f.services[r.Host], to.cookies)
+}
+
+// visitor finds out who asks. What another site sends in a person's name causes no ask.
+func (f *Federated) visitor(ctx context.Context, r check.Request, s topology.Service, cookies session.Cookies) check.Verdict {
+	sealed, err := f.checks.Sealed.Open(r.Host, cookies.Outside)
+	if err != nil {
+		return f.toSignIn(r, cookies)
+	}
+	if unsafe(r) && !sameSite(r, f.flows.Site.URL(r.Host), nil) {
+		return check.Deny(http.StatusForbidden, check.CrossOrigin, isFormPost(r), "")
+	}
+	o, renewed, err := f.living(ctx, r.Host, sealed)
+	switch {
+	case errors.Is(err, session.ErrNone):
+		return answering(f.toSignIn(r, cookies), session.ClearOutside())
+	case err != nil:
+		return failed(r, check.Unavailable, err)
+	case s.Federation != topology.FederationAllowed:
+		return answering(check.Deny(http.StatusForbidden, check.Federation, isNavigation(r) || isFormPost(r), ""), renewed)
+	}
+	return answering(f.person(r, s, o, cookies), renewed)
+}
+
+// living ends the sessions of a cloud that is in the directory no more.
+func (f *Federated) living(ctx context.Context, host string, o session.Outside) (session.Outside, string, error) {
+	if !f.clouds[o.Cloud] {
+		return session.Outside{}, "", session.ErrNone
+	}
+	return f.checks.renewed(ctx, host, o)
+}
+
+// person lets somebody pass, with all that the service may know.
+func (f *Federated) person(r check.Request, s topology.Service, o session.Outside, cookies session.Cookies) check.Verdict {
+	set, remove := strip(r, cookies)
+	remove = slices.DeleteFunc(remove, func(name string) bool { return name == HeaderCloud || name == HeaderUser }) // Envoy removes after it sets
+	return check.Verdict{
+		Allow: true, Reason: check.Session, Remove: remove,
+		Set: append(set,
+			page.Field{Name: HeaderCloud, Value: o.Cloud},
+			page.Field{Name: HeaderUser, Value: session.ServiceUserID(f.users, s.ID, o.Cloud, o.Subject)}),
+		Stream: min(s.Stream(), max(o.Ends.Sub(f.flows.Now()), time.Millisecond)),
+	}
+}
+
+// answering adds a cookie to what the browser gets, whoever answers it.
+func answering(v check.Verdict, cookie string) check.Verdict {
+	switch {
+	case cookie == "":
+	case v.Allow:
+		v.Respond = append(v.Respond, page.Field{Name: "set-cookie", Value: cookie})
+	default:
+		v.Answer = v.Answer.With("set-cookie", cookie)
+	}
+	return v
+}

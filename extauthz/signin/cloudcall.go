@@ -1,0 +1,181 @@
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"isogate/extauthz/dpop"
+	"isogate/extauthz/keys"
+)
+
+// Bounds of a call to an isolated cloud.
+const (
+	cloudTimeout      = 3 * time.Second  // a repeated request included
+	maxTurns          = 64               // sign-ins that wait for one cloud at a time
+	maxCloudAnswer    = 32 << 10         // bytes
+	assertionLifetime = 60 * time.Second // of a client assertion
+	maxEnded          = 4096             // grants that are remembered as over
+)
+
+// inTurn keeps strangers who press the button from piling up before a cloud that is slow.
+func (f *Federation) inTurn(call func() error) error {
+	select {
+	case f.turns <- struct{}{}:
+		defer func() { <-f.turns }()
+		return call()
+	default:
+		return fmt.Errorf("%w: %d sign-ins wait for it already", errCloud, maxTurns)
+	}
+}
+
+// proving is a client whose requests prove that we hold a session's key.
+func (f *Federation) proving(scalar []byte) (*http.Client, error) {
+	key, err := dpop.ParseKey(scalar)
+	if err != nil {
+		return nil, err
+	}
+	own := *f.client
+	own.Transport = &dpop.Transport{Base: f.client.Transport, Key: key, Now: f.now}
+	return &own, nil
+}
+
+// cloudAnswer is an answer that was read whole.
+type cloudAnswer struct {
+	status int
+	body   []byte
+}
+
+// post sends a form with a client authentication (RFC 7523 section 2.2). An assertion works once, so a form that is sent again, for a fresh
+// nonce of the server or over a connection that was lost, gets another.
+func (f *Federation) post(ctx context.Context, client *http.Client, path string, form url.Values) (cloudAnswer, error) {
+	form.Set("client_id", f.Entry.Client.ID)
+	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+	body := func() (io.ReadCloser, error) {
+		assertion, err := f.assertion()
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(strings.NewReader(form.Encode() + "&client_assertion=" + url.QueryEscape(assertion))), nil
+	}
+	first, err := body()
+	if err != nil {
+		return cloudAnswer{}, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.Entry.Issuer+path, first)
+	if err != nil {
+		return cloudAnswer{}, fmt.Errorf("signin: %w", err)
+	}
+	r.GetBody, r.ContentLength = body, -1
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return send(client, r)
+}
+
+// assertion authenticates us once (RFC 7523 section 3; the audience is the issuer alone, FAPI 2.0 Security Profile section 5.3.3).
+func (f *Federation) assertion() (string, error) {
+	now, id := f.now(), f.Entry.Client.ID
+	claims, err := json.Marshal(struct {
+		Issuer   string `json:"iss"`
+		Subject  string `json:"sub"`
+		Audience string `json:"aud"`
+		IssuedAt int64  `json:"iat"`
+		Expires  int64  `json:"exp"`
+		ID       string `json:"jti"`
+	}{id, id, f.Entry.Issuer, now.Unix(), now.Add(assertionLifetime).Unix(), rand.Text()})
+	if err != nil {
+		return "", fmt.Errorf("signin: %w", err)
+	}
+	return f.signers.Sign("client-authentication+jwt", claims)
+}
+
+// get asks a resource with an access token (RFC 9449 section 7.1).
+func (f *Federation) get(ctx context.Context, client *http.Client, path, token string) (cloudAnswer, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Entry.Issuer+path, nil)
+	if err != nil {
+		return cloudAnswer{}, fmt.Errorf("signin: %w", err)
+	}
+	r.Header.Set("Authorization", "DPoP "+token)
+	return send(client, r)
+}
+
+func send(client *http.Client, r *http.Request) (cloudAnswer, error) {
+	r.Header.Set("Accept", "application/json")
+	answer, err := client.Do(r)
+	if err != nil {
+		return cloudAnswer{}, fmt.Errorf("%w: %w", errCloud, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxCloudAnswer+1))
+	if err != nil {
+		return cloudAnswer{}, fmt.Errorf("%w: %w", errCloud, err)
+	}
+	if len(body) > maxCloudAnswer {
+		return cloudAnswer{}, fmt.Errorf("%w: %s answered more than %d bytes", errCloud, r.URL.Path, maxCloudAnswer)
+	}
+	return cloudAnswer{answer.StatusCode, body}, nil
+}
+
+// read takes the members of an answer with the status that it must have. Each stands once, in its own spelling: encoding/json would believe
+// the last of several. Its errors hold nothing of the body.
+func (a cloudAnswer) read(status int, into any, members ...string) error {
+	if a.status != status {
+		return a.unexpected()
+	}
+	if err := errors.Join(keys.Exact(a.body, members...), json.Unmarshal(a.body, into)); err != nil {
+		return fmt.Errorf("%w: it answered %d with a body that cannot be read", errCloud, a.status)
+	}
+	return nil
+}
+
+func (a cloudAnswer) unexpected() error {
+	return fmt.Errorf("%w: it answered %d %q", errCloud, a.status, a.word())
+}
+
+// word is the error code of an answer (RFC 6749 section 5.2), if it looks like one: all other text may repeat what we sent.
+func (a cloudAnswer) word() string {
+	var refused struct {
+		Error string `json:"error"`
+	}
+	strange := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }
+	if json.Unmarshal(a.body, &refused) != nil || len(refused.Error) > 64 || strings.ContainsFunc(refused.Error, strange) {
+		return ""
+	}
+	return refused.Error
+}
+
+// endedGrants remembers grants that are over. A grant never lives again, so what is remembered is always true; what is forgotten, the cloud
+// is asked for.
+type endedGrants struct {
+	mu     sync.Mutex
+	grants map[string]struct{}
+}
+
+func (e *endedGrants) add(grant string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.grants == nil {
+		e.grants = map[string]struct{}{}
+	}
+	for other := range e.grants { // any may go to make room
+		if len(e.grants) < maxEnded {
+			break
+		}
+		delete(e.grants, other)
+	}
+	e.grants[grant] = struct{}{}
+}
+
+func (e *endedGrants) has(grant string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, over := e.grants[grant]
+	return over
+}
