@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"extauthz/usercontext": {"extauthz/keys"},
 	"extauthz/session":     {"extauthz/kv", "extauthz/keys"},
 	"extauthz/check":       {"extauthz/page"},
-	"extauthz/signin":      {"extauthz/session", "extauthz/kv", "extauthz/keys", "extauthz/page", "envoy"},
+	"extauthz/signin":      {"extauthz/session", "extauthz/kv", "extauthz/keys", "extauthz/dpop", "extauthz/page", "envoy"},
 	"extauthz/profile": {"extauthz/check", "extauthz/session", "extauthz/signin", "extauthz/usercontext", "extauthz/page", "extauthz/keys",
 		"extauthz/dpop", "policies", "envoy"},
 	"oidcprovider/code":     {"extauthz/kv", "extauthz/dpop"},

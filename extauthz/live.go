@@ -143,12 +143,9 @@ func (l *live) makeResource(cloud topology.Cloud, limits session.Policies) http.
 
 // makeProviders keeps what is known of each provider whose entry did not change.
 func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
-	userID, err := daemon.ReadSecret(s.Keys.UserID)
+	userID, err := readIDKey("user_id", s.Keys.UserID)
 	if err != nil {
-		return nil, fmt.Errorf("extauthz.keys.user_id: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", err, s.Keys.UserID)
-	}
-	if len(userID.Reveal()) < 32 {
-		return nil, fmt.Errorf("extauthz.keys.user_id: %s holds fewer than 32 bytes", s.Keys.UserID)
+		return nil, err
 	}
 	roots, err := daemon.Roots(s.CA)
 	if err != nil {
@@ -163,7 +160,7 @@ func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
 		}
 		config := entry.config(secret)
 		config.Several = len(s.Providers) > 1
-		made[i] = signin.NewProvider(config, client, userID.Reveal(), time.Now)
+		made[i] = signin.NewProvider(config, client, userID, time.Now)
 		if old := l.state.Load(); old != nil && reflect.DeepEqual(old.config.ExtAuthz.Connect, s.Connect) && old.config.ExtAuthz.CA == s.CA {
 			for _, p := range old.providers {
 				if p.ProviderConfig.Equal(config) {

@@ -1,13 +1,16 @@
-// Extauthz answers Envoy's external-authorization checks and serves the HTTP door where people sign in. It owns all session state of the
-// isolated side, and opens and ends grants for the OAuth server at the session socket.
+// Extauthz answers Envoy's external-authorization checks and serves the HTTP door where people sign in. On the isolated side it owns all
+// session state, and opens and ends grants for the OAuth server at the session socket. On the commercial side it keeps nothing: sessions are sealed
+// in the browsers of their people.
 //
-//	extauthz -config isolated.yaml          run
-//	extauthz -config isolated.yaml -check   validate the file and exit
+//	extauthz -config FILE          run
+//	extauthz -config FILE -check   validate the file and exit
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
@@ -36,8 +39,16 @@ func collectLess() {
 	}
 }
 
-// start builds the units: what stands early outlives what stands late, so the store is the last to go.
+// start builds the units of the side that the file is for.
 func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, error) {
+	if c.Isolated() {
+		return startInside(p, c)
+	}
+	return startOutside(p, c)
+}
+
+// startInside builds the units of the isolated side: what stands early outlives what stands late, so the store is the last to go.
+func startInside(p *daemon.Process, c *config) ([]daemon.Unit, error) {
 	live := &live{process: p}
 	watch := daemon.Watch(p.Log, p.Admin, // looks at the files before they are read, so that no change is missed
 		daemon.Reload{What: "config", Files: func() []string { return []string{p.File} }, Do: live.reloadFile},
@@ -50,11 +61,11 @@ func start(_ context.Context, p *daemon.Process, c *config) ([]daemon.Unit, erro
 	if err := live.open(c, store, sessions); err != nil {
 		return nil, err
 	}
-	checks, err := checkUnit(p, c, live)
+	checks, err := checkUnit(p, "ingress", c.Cloud.CheckSocket("ingress"), live)
 	if err != nil {
 		return nil, err
 	}
-	door, err := doorUnit(c, live)
+	door, err := doorUnit(c.Cloud.DoorSocket(), live)
 	if err != nil {
 		return nil, err
 	}
@@ -93,23 +104,23 @@ func storeUnit(store *kv.Bolt) daemon.Unit {
 	}}
 }
 
-// checkUnit serves the check socket of the ingress profile.
-func checkUnit(p *daemon.Process, c *config, live *live) (daemon.Unit, error) {
-	listener, err := daemon.ListenUnix(c.Cloud.CheckSocket("ingress"))
+// checkUnit serves the check socket of a profile.
+func checkUnit(p *daemon.Process, profile, socket string, decider check.Decider) (daemon.Unit, error) {
+	listener, err := daemon.ListenUnix(socket)
 	if err != nil {
 		return daemon.Unit{}, fmt.Errorf("the check socket: %w", err)
 	}
-	server := check.NewServer("ingress", live, p.Log, check.Metrics(p.Admin.Metrics))
+	server := check.NewServer(profile, decider, p.Log, check.Metrics(p.Admin.Metrics))
 	return daemon.GRPC("checks", listener, server.GRPC()), nil
 }
 
 // doorUnit serves the HTTP door.
-func doorUnit(c *config, live *live) (daemon.Unit, error) {
-	listener, err := daemon.ListenUnix(c.Cloud.DoorSocket())
+func doorUnit(socket string, door http.Handler) (daemon.Unit, error) {
+	listener, err := daemon.ListenUnix(socket)
 	if err != nil {
 		return daemon.Unit{}, fmt.Errorf("the door's socket: %w", err)
 	}
-	return daemon.HTTP("door", listener, live), nil
+	return daemon.HTTP("door", listener, door), nil
 }
 
 // grantUnit serves the session socket, where the OAuth server opens and ends grants.
@@ -119,4 +130,21 @@ func grantUnit(c *config, live *live) (daemon.Unit, error) {
 		return daemon.Unit{}, fmt.Errorf("the session socket: %w", err)
 	}
 	return daemon.HTTP("grants", listener, grant.Handler(keeper{live}, live.process.Log)), nil
+}
+
+// readIDKey reads a key that ids are derived with.
+func readIDKey(name string, file daemon.Path) ([]byte, error) {
+	key, err := daemon.ReadSecret(file)
+	if err != nil {
+		return nil, fmt.Errorf("extauthz.keys.%s: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", name, err, file)
+	}
+	if len(key.Reveal()) < 32 {
+		return nil, fmt.Errorf("extauthz.keys.%s: %s holds fewer than 32 bytes", name, file)
+	}
+	return key.Reveal(), nil
+}
+
+// otherSide is why a running process does not take a file.
+func otherSide(file string) error {
+	return errors.New(file + " is now for the other side: restart extauthz to serve it")
 }

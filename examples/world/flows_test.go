@@ -69,10 +69,15 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	for _, c := range response.Cookies() {
 		secret("cookie "+c.Name, c.Value)
 	}
-	if strings.HasSuffix(r.URL.Hostname(), "."+Domain) {
+	if isOurs(r.URL.Hostname()) {
 		w.judge(r, response)
 	}
 	return response, nil
+}
+
+// isOurs tells whether a host stands behind an Envoy of ours.
+func isOurs(host string) bool {
+	return strings.HasSuffix(host, "."+Domain) || strings.HasSuffix(host, "."+globex.domain) || slices.Contains(guarded(), host)
 }
 
 func noteQuery(u *url.URL) {
@@ -92,7 +97,7 @@ func (w *witness) judge(r *http.Request, response *http.Response) {
 		w.t.Errorf("%s answered %d", at, code)
 	}
 	header := response.Header
-	secretive := []string{"/.isogate/signin", "/.isogate/callback", "/.isogate/enter"} // their addresses are secrets
+	secretive := []string{"/.isogate/signin", "/.isogate/callback", "/.isogate/enter", "/.isogate/federated/callback"} // their addresses are secrets
 	if slices.Contains(secretive, r.URL.Path) && (header.Get("Referrer-Policy") != "no-referrer" || header.Get("Cache-Control") != "no-store") {
 		w.t.Errorf("%s: referrer policy %q, caching %q", at, header.Get("Referrer-Policy"), header.Get("Cache-Control"))
 	}
@@ -123,7 +128,7 @@ func hosts() (out []string) {
 			out = append(out, u.Host)
 		}
 	}
-	for _, host := range shared.hosts() {
+	for host := range shared.Connect() {
 		out = append(out, host)
 	}
 	return out

@@ -50,6 +50,8 @@ func edit(t *testing.T, file, old, fresh string) {
 		switch {
 		case file == shared.File():
 			readers = append(readers, shared.ports.xds, shared.ports.oauth)
+		case file == shared.Platform.File():
+			readers = []int{shared.Platform.ports.xds, shared.Platform.ports.extauth}
 		case strings.HasSuffix(file, ".jwks"):
 			readers = []int{shared.ports.oauth}
 		}

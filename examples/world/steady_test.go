@@ -185,8 +185,8 @@ var liveChanges = []struct {
 		edit(t, filepath.Join(shared.Policies(), "ingress.rego"), "package isogate.ingress\n", "package isogate.ingress\n}\n")
 		pause()
 	}},
-	{"the key of the tokens", func(t *testing.T) { rotate(t, "uct", ".pem", keys.GenerateSigner, 11*time.Second) }},
-	{"the key of sealed values", func(t *testing.T) { rotate(t, "sealing", ".key", keys.GenerateSealer, time.Second) }},
+	{"the key of the tokens", func(t *testing.T) { rotate(t, shared.secret("uct"), ".pem", keys.GenerateSigner, 11*time.Second) }},
+	{"the key of sealed values", func(t *testing.T) { rotate(t, shared.secret("sealing"), ".key", keys.GenerateSealer, time.Second) }},
 	{"restart of the control planes", func(t *testing.T) {
 		for _, name := range []string{"xds", "xds-commercial"} {
 			if err := shared.Parts[name].Stop(); err != nil {
@@ -210,9 +210,8 @@ func pause() { time.Sleep(500 * time.Millisecond) }
 
 // rotate does what an operator does, in a moment instead of minutes: a new key that counts as settled, then, once whoever opens or verifies
 // has had the time to learn of it (verifiers ask for an unknown key at most every ten seconds), the old one away.
-func rotate(t *testing.T, folder, ending string, generate func(dir, name string) error, learn time.Duration) {
+func rotate(t *testing.T, dir, ending string, generate func(dir, name string) error, learn time.Duration) {
 	t.Helper()
-	dir := filepath.Join(shared.Dir, "secrets", folder)
 	old, err := filepath.Glob(filepath.Join(dir, "*"+ending))
 	if err != nil || len(old) == 0 {
 		t.Fatalf("no key in %s: %v", dir, err)

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"isogate/extauthz/page"
-	"isogate/extauthz/session"
 )
 
 var errUnsound = errors.New("check: a verdict that contradicts itself")
@@ -34,9 +33,12 @@ func mayChange(v Verdict) bool {
 		!slices.ContainsFunc(v.Set, func(f page.Field) bool { return bad(f.Name) || !isValue(f.Value) })
 }
 
+// ownCookie begins the name of every cookie that we set; package session owns them.
+const ownCookie = "__Host-isogate_"
+
 // foreign finds what may not be added to a backend's answer: everything but a cookie of our own.
 func foreign(f page.Field) bool {
-	return f.Name != "set-cookie" || !strings.HasPrefix(f.Value, session.CookiePrefix+"_") || !isValue(f.Value)
+	return f.Name != "set-cookie" || !strings.HasPrefix(f.Value, ownCookie) || !isValue(f.Value)
 }
 
 // mayAnswer tells whether Envoy can send an answer whole, and as a denial.

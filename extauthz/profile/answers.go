@@ -51,14 +51,18 @@ type answer struct {
 	ends    time.Time
 	dead    bool      // a grant that has ended stays ended
 	pending *question // under way
+	retry   time.Time // not before
 }
 
 // question is one to a cloud.
 type question struct {
-	began  time.Time
-	probe  bool // the one that is tried while the cloud does not answer
-	failed bool
-	done   chan struct{}
+	session session.Outside
+	known   *answer
+	health  *health
+	began   time.Time
+	probe   bool // the one that is tried while the cloud does not answer
+	failed  bool
+	done    chan struct{}
 }
 
 // health is how a cloud answers.
@@ -85,6 +89,13 @@ func (a *Answers) End(cloud, grant string) {
 	a.keep(grantKey{cloud, grant}).dead = true
 }
 
+// Ended tells whether a grant is known to have ended.
+func (a *Answers) Ended(cloud, grant string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.find(grantKey{cloud, grant}).dead
+}
+
 // about gives the newest that is known of a session, after asking its cloud if nothing is newer than every. It may know nothing.
 func (a *Answers) about(ctx context.Context, o session.Outside, every time.Duration, clouds Clouds) answer {
 	known, asking := a.recall(o, every, clouds)
@@ -103,27 +114,27 @@ func (a *Answers) about(ctx context.Context, o session.Outside, every time.Durat
 	return a.find(grantKey{o.Cloud, o.Grant})
 }
 
-// recall finds what is known, and the ask to wait for, if any.
+// recall finds what is known, and the question to wait for, if any.
 func (a *Answers) recall(o session.Outside, every time.Duration, clouds Clouds) (answer, *question) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key := grantKey{o.Cloud, o.Grant}
-	known := a.find(key)
-	last := o.Checked
+	known, now, last := a.find(grantKey{o.Cloud, o.Grant}), a.now(), o.Checked
 	if known.asked.After(last) {
 		last = known.asked
 	}
-	if age := a.now().Sub(last); known.dead || 0 <= age && age < every {
+	switch {
+	case known.dead, now.Sub(last) < every:
+		return known, nil
+	case known.pending != nil:
+		return known, known.pending
+	case now.Before(known.retry):
 		return known, nil
 	}
-	if known.pending != nil {
-		return known, known.pending
-	}
-	return known, a.begin(key, o, clouds)
+	return known, a.begin(o, clouds)
 }
 
 // begin asks a cloud, unless it has too much to answer or does not answer.
-func (a *Answers) begin(key grantKey, o session.Outside, clouds Clouds) *question {
+func (a *Answers) begin(o session.Outside, clouds Clouds) *question {
 	h := a.clouds[o.Cloud]
 	if h == nil {
 		h = &health{}
@@ -133,35 +144,34 @@ func (a *Answers) begin(key grantKey, o session.Outside, clouds Clouds) *questio
 	if h.asking >= maxAsks || h.failing && now.Before(h.retry) {
 		return nil
 	}
-	begun := &question{began: now, probe: h.failing, done: make(chan struct{})}
+	known := a.keep(grantKey{o.Cloud, o.Grant})
+	known.pending = &question{session: o, known: known, health: h, began: now, probe: h.failing, done: make(chan struct{})}
 	h.asking, h.retry = h.asking+1, now.Add(retryAfter)
-	known := a.keep(key)
-	known.pending = begun
-	go a.run(known, begun, h, o, clouds)
-	return begun
+	go a.run(known.pending, clouds)
+	return known.pending
 }
 
 // run is an ask of its own: the request that caused it may be gone before the answer is there.
-func (a *Answers) run(known *answer, begun *question, h *health, o session.Outside, clouds Clouds) {
-	slow := time.AfterFunc(patience, func() { a.fail(begun, h, o.Cloud, errSlow) })
+func (a *Answers) run(q *question, clouds Clouds) {
+	slow := time.AfterFunc(patience, func() { a.fail(q, errSlow) })
 	defer slow.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	expiry, err := checkOnce(ctx, o, clouds)
+	expiry, err := checkOnce(ctx, q.session, clouds)
 	ended := errors.Is(err, session.ErrNone)
 	if err != nil && !ended {
-		a.fail(begun, h, o.Cloud, err)
+		a.fail(q, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err == nil {
-		known.asked, known.ends = begun.began.Truncate(time.Second), expiry
+		q.known.asked, q.known.ends = q.began.Truncate(time.Second), expiry
 	}
-	known.dead = known.dead || ended
-	h.failing = h.failing && err != nil && !ended
-	h.asking--
-	known.pending, begun.failed = nil, true // what is over can be slow no more
-	close(begun.done)
+	q.known.dead = q.known.dead || ended
+	q.health.failing = q.health.failing && err != nil && !ended
+	q.health.asking--
+	q.known.pending, q.failed = nil, true // what is over can be slow no more
+	close(q.done)
 }
 
 // checkOnce keeps a fault in reading one answer from ending the process.
@@ -174,16 +184,19 @@ func checkOnce(ctx context.Context, o session.Outside, clouds Clouds) (expiry ti
 	return clouds.Check(ctx, o)
 }
 
-// fail notes that a cloud does not answer, once for each ask.
-func (a *Answers) fail(begun *question, h *health, cloud string, err error) {
+// fail notes that a cloud does not answer, once for each question. Whose question it was waits longer than the others: if the fault lies with
+// one grant alone, they find that out.
+func (a *Answers) fail(q *question, err error) {
 	a.mu.Lock()
-	first := !begun.failed && (begun.probe || !h.failing)
-	if !begun.failed {
-		begun.failed, h.failing, h.retry = true, true, a.now().Add(retryAfter)
+	first := !q.failed && (q.probe || !q.health.failing)
+	if !q.failed {
+		now := a.now()
+		q.failed, q.health.failing = true, true
+		q.health.retry, q.known.retry = now.Add(retryAfter), now.Add(2*retryAfter)
 	}
 	a.mu.Unlock()
 	if first {
-		a.failed(cloud, err)
+		a.failed(q.session.Cloud, err)
 	}
 }
 

@@ -25,6 +25,9 @@ type Checks struct {
 // renewed gives a session the newest that its cloud said, and the cookie that says so too, "" if the one that came does; ErrNone if the session
 // has ended. Where the cloud does not answer, the session goes on as its cookie has it, and ends with that.
 func (c Checks) renewed(ctx context.Context, host string, o session.Outside) (session.Outside, string, error) {
+	if o.Checked.After(c.Sealed.Now()) { // by a clock that was wrong, here or at a replica
+		o.Checked = time.Time{}
+	}
 	known := c.Answers.about(ctx, o, c.Every, c.Clouds)
 	if known.dead {
 		return session.Outside{}, "", session.ErrNone
@@ -58,8 +61,8 @@ type Federated struct {
 // platformEndpoints are all endpoints of our own on the commercial side. The door reads the cookies.
 var platformEndpoints = []own{
 	{methods: []string{"GET", "POST"}, path: signin.PathSignIn, signInOnly: true},
-	{methods: []string{"POST"}, path: "/.isogate/federated/start", signInOnly: true},
-	{methods: []string{"GET"}, path: "/.isogate/federated/callback", signInOnly: true},
+	{methods: []string{"POST"}, path: signin.PathFederatedStart, signInOnly: true},
+	{methods: []string{"GET"}, path: signin.PathFederatedCallback, signInOnly: true},
 	{methods: []string{"GET"}, path: signin.PathEnter},
 	{methods: []string{"GET", "POST"}, path: signin.PathLogout},
 }

@@ -63,6 +63,39 @@ func plain(o session.Outside) any {
 	return p
 }
 
+// What a cloud said holds while it answers no more, with a copy of the old cookie too, and after other answers were forgotten.
+func TestTheLastWordHoldsWhileACloudIsDown(t *testing.T) {
+	s := newSide(t)
+	old := s.visit(statusHost, s.outside())
+	s.clouds.says(endsAt(start.Add(5 * time.Hour)))
+	s.now = start.Add(2 * time.Minute)
+	s.expect(old, pass(check.Session))
+	s.clouds.says(down)
+	for _, after := range []time.Duration{4 * time.Minute, 70 * time.Minute, 4 * time.Hour} {
+		s.now = start.Add(after)
+		if v := s.expect(old, pass(check.Session)); v.Stream != 5*time.Hour-after {
+			t.Errorf("after %s the stream may last %s", after, v.Stream)
+		}
+	}
+	s.clouds.expects(t, 4, "each time")
+}
+
+// A clock that was wrong, here or at a replica, leaves cookies that seem to be checked in time to come: they are checked now.
+func TestACookieThatWasCheckedInTimeToCome(t *testing.T) {
+	s := newSide(t)
+	o := s.outside()
+	o.Checked = start.Add(time.Hour)
+	for range 3 {
+		if got, ok := s.opened(supportHost, s.expect(s.visit(supportHost, o), pass(check.Session))); !ok || !got.Checked.Equal(start) {
+			t.Errorf("checked %s", got.Checked)
+		}
+	}
+	s.clouds.expects(t, 1, "in time to come")
+	o.Grant = "another"
+	s.clouds.says(ended)
+	s.expect(s.visit(supportHost, o), deny(401, check.Unauthenticated))
+}
+
 // What one host learnt, all know: the newest word counts, though this host's cookie is not old yet.
 func TestTheNewestWordCountsAtEveryHost(t *testing.T) {
 	s := newSide(t)
@@ -149,7 +182,8 @@ func TestAFederatedDecisionMayBeRepeated(t *testing.T) {
 	s := newSide(t)
 	o := s.outside()
 	visit := s.visit(supportHost, o)
-	for name, now := range map[string]time.Duration{"fresh": 0, "renewed": 2 * time.Minute} {
+	for _, now := range []time.Duration{0, 2 * time.Minute} {
+		name := now.String()
 		s.now = start.Add(now)
 		first := s.Decide(t.Context(), visit)
 		for range 5 {
@@ -178,7 +212,7 @@ func TestTheMemoryOfAnswersIsBounded(t *testing.T) {
 		}
 	}
 	s.expect(s.visit(supportHost, s.granted(acmeID, fmt.Sprint("g", 5*maxAnswers-1))), deny(401, check.Unauthenticated))
-	s.expect(s.visit(supportHost, s.granted(acmeID, fmt.Sprint("g", 4*maxAnswers))), deny(401, check.Unauthenticated))
+	s.expect(s.visit(supportHost, s.granted(acmeID, fmt.Sprint("g", 4*maxAnswers-1))), deny(401, check.Unauthenticated))
 	s.clouds.says(ended)
 	forgotten := s.granted(acmeID, "g0")
 	s.now = start.Add(2 * time.Minute)

@@ -5,6 +5,9 @@
 // point to it, and the time of the last activity is kept under a key of its own, written behind. Ending a session is therefore one deletion,
 // and a late write cannot bring it back.
 //
+// Outside an isolated cloud nothing is stored: there a session is what the cookie of one host seals (Outside, Sealed), with an end that nobody
+// can move.
+//
 // The package does not sign people in, reads no cookie from a request, makes no token, and decides nothing about what a person may reach.
 package session
 

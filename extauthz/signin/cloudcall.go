@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"isogate/extauthz/dpop"
@@ -23,7 +22,6 @@ const (
 	maxTurns          = 64               // sign-ins that wait for one cloud at a time
 	maxCloudAnswer    = 32 << 10         // bytes
 	assertionLifetime = 60 * time.Second // of a client assertion
-	maxEnded          = 4096             // grants that are remembered as over
 )
 
 // inTurn keeps strangers who press the button from piling up before a cloud that is slow.
@@ -149,33 +147,4 @@ func (a cloudAnswer) word() string {
 		return ""
 	}
 	return refused.Error
-}
-
-// endedGrants remembers grants that are over. A grant never lives again, so what is remembered is always true; what is forgotten, the cloud
-// is asked for.
-type endedGrants struct {
-	mu     sync.Mutex
-	grants map[string]struct{}
-}
-
-func (e *endedGrants) add(grant string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.grants == nil {
-		e.grants = map[string]struct{}{}
-	}
-	for other := range e.grants { // any may go to make room
-		if len(e.grants) < maxEnded {
-			break
-		}
-		delete(e.grants, other)
-	}
-	e.grants[grant] = struct{}{}
-}
-
-func (e *endedGrants) has(grant string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	_, over := e.grants[grant]
-	return over
 }

@@ -175,6 +175,7 @@ const revokeTimeout = 2 * time.Second
 
 // revoke ends a grant as well as it can: what the cloud did not hear of lives on there, without anybody here who holds it.
 func (d *Identity) revoke(v visit, o session.Outside) {
+	d.Grants.End(o.Cloud, o.Grant) // first: from then on no check believes in it, whether its cloud answers or not
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.Context()), revokeTimeout)
 	defer cancel()
 	if err := d.Clouds.Revoke(ctx, o); err != nil {

@@ -33,7 +33,7 @@ var errCloud = errors.New("signin: the isolated cloud cannot be used")
 // Federation is the client of one isolated cloud's OAuth server, in the FAPI 2.0 Security Profile: pushed requests (RFC 9126), PKCE
 // (RFC 7636), private_key_jwt (RFC 7523), a key for each sign-in (DPoP, RFC 9449) and iss in each answer (RFC 9207).
 //
-// It believes nothing but its entry: who answers, with which keys and for which cloud. It stores nothing, but remembers which grants are over.
+// It believes nothing but its entry: who answers, with which keys and for which cloud. It stores nothing.
 type Federation struct {
 	Entry    topology.Directory
 	signers  *keys.Signers
@@ -42,7 +42,6 @@ type Federation struct {
 	callback string
 	now      func() time.Time
 	turns    chan struct{}
-	over     endedGrants
 }
 
 // NewFederation asks nothing yet. client says how the cloud is reached and trusted; callback is our redirect URI, which the cloud has on file.
@@ -215,9 +214,6 @@ func (f *Federation) judge(ctx context.Context, given tokens, begun attempt) (se
 
 // Check asks until when a session lives. session.ErrNone means that the cloud says it is over; any other error, that nothing is known.
 func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.Time, err error) {
-	if f.over.has(o.Grant) {
-		return time.Time{}, session.ErrNone
-	}
 	client, err := f.proving(o.Key)
 	if err != nil {
 		return time.Time{}, err
@@ -234,7 +230,6 @@ func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.
 	}
 	// A 401 without this word may be a fault of ours, such as a clock, and must sign nobody out.
 	if answer.status == http.StatusUnauthorized && answer.read(answer.status, &said, "active") == nil && said.Active != nil && !*said.Active {
-		f.over.add(o.Grant)
 		return time.Time{}, session.ErrNone
 	}
 	if err := answer.read(http.StatusOK, &said, "active", "sub", "isolated_cloud_id", "session_expiry"); err != nil {
@@ -246,9 +241,8 @@ func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.
 	return time.Unix(said.Expiry, 0), nil
 }
 
-// Revoke ends a session's grant (RFC 7009). Here it is over from this moment, whether the cloud answers or not.
+// Revoke ends a session's grant (RFC 7009).
 func (f *Federation) Revoke(ctx context.Context, o session.Outside) error {
-	f.over.add(o.Grant)
 	answer, err := f.post(ctx, f.client, cloudRevoke, url.Values{"token": {o.Token}})
 	if err != nil {
 		return err

@@ -20,6 +20,13 @@ const (
 	PathFederatedCallback = "/.isogate/federated/callback"
 )
 
+// Grants remembers which grants are over, for the checks and the door alike. If only one of them knew, each would send people to the other for
+// ever while their cloud does not answer.
+type Grants interface {
+	End(cloud, grant string)
+	Ended(cloud, grant string) bool
+}
+
 // Identity is the door of the commercial side: it finds out from the domain of an address which isolated cloud signs a person in, sends them
 // there, and hands the session over from the identity host to the service that was first asked for.
 //
@@ -30,6 +37,7 @@ type Identity struct {
 	Platform topology.Platform
 	Sealed   session.Sealed
 	Clouds   Federations
+	Grants   Grants
 	Within   time.Duration // how long other services may take to notice a sign-out
 	Log      *slog.Logger
 	SignIns  *prometheus.CounterVec // by result
@@ -122,7 +130,7 @@ const aliveTimeout = time.Second
 // from here to a service, which would send the person back here, and so on.
 func (d *Identity) living(v visit) (session.Outside, error) {
 	o, err := d.Sealed.Open(v.host, v.cookies.Outside)
-	if err != nil {
+	if err != nil || d.Grants.Ended(o.Cloud, o.Grant) {
 		return session.Outside{}, session.ErrNone
 	}
 	ctx, cancel := context.WithTimeout(v.Context(), aliveTimeout)

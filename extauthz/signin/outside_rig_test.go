@@ -3,6 +3,7 @@ package signin
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,7 @@ type outside struct {
 	registry *prometheus.Registry
 	clock    *clock
 	log      *safeBuffer
+	ended    safeBuffer // grants that checks were told of, a line each
 }
 
 // safeBuffer is a log that tests may read while it is written.
@@ -56,6 +58,24 @@ func (b *safeBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.all.String()
+}
+
+// endedGrants are those that ended here, as the checks remember them.
+type endedGrants struct {
+	mu     sync.Mutex
+	grants map[string]bool
+}
+
+func (e *endedGrants) End(cloud, grant string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.grants[cloud+" "+grant] = true
+}
+
+func (e *endedGrants) Ended(cloud, grant string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.grants[cloud+" "+grant]
 }
 
 func newOutside(t *testing.T) *outside {
@@ -91,7 +111,9 @@ func newOutside(t *testing.T) *outside {
 	r.Identity = &Identity{
 		Flows: Flows{Site: OfPlatform(platform), Seal: sealers["sealing"], Now: r.clock.now}, Platform: platform,
 		Sealed: session.Sealed{Keys: sealers["federated"], Now: r.clock.now}, Clouds: NewFederations(federations), Within: time.Minute,
-		Log: slog.New(slog.NewTextHandler(r.log, nil)), SignIns: FederatedMetrics(r.registry),
+		Grants: &endedGrants{grants: map[string]bool{}},
+		Log:    slog.New(slog.NewTextHandler(r.log, nil)), SignIns: FederatedMetrics(r.registry),
+		Ended: func(cloud, grant string) { fmt.Fprintln(&r.ended, cloud, grant) },
 	}
 	return r
 }
