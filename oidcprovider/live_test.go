@@ -162,7 +162,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// The daemon starts alone, and is ready as soon as extauthz tells it its keys. (LESSON 25 for our own two daemons.)
+// The daemon starts alone, and is ready as soon as extauthz tells it its keys.
 func TestStartsWithoutExtauthzAndWithoutClients(t *testing.T) {
 	f := newFolder(t)
 	f.edit(whole[strings.Index(whole, "  clients:"):strings.Index(whole, "  listeners:")], "")

@@ -45,7 +45,6 @@ type cloud struct {
 	codes    map[string]url.Values             // a request and its sub
 	sessions map[string]*federated             // by access token
 	asked    map[string]int                    // by path
-	events   []string
 }
 
 // federated is what an access token stands for.

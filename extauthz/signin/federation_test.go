@@ -144,6 +144,7 @@ func signedBy(signers *keys.Signers, typ string) func(string, []byte) string {
 func TestHostileCloud(t *testing.T) {
 	for _, tt := range hostile {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // one of them waits
 			r := newOutside(t)
 			p := r.person()
 			at := p.begins(supportHost, "/x", "", "kim@acme.example")
@@ -265,6 +266,10 @@ func TestCheck(t *testing.T) {
 		{"huge", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(401)
 			_, _ = w.Write([]byte(`{"active":false,"x":"` + strings.Repeat("x", 1<<20) + `"}`))
+		}, unknown},
+		{"huge, and readable at its beginning", func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, 200, alive(nil))
+			_, _ = w.Write([]byte(strings.Repeat(" ", 1<<20)))
 		}, unknown},
 		{"dead", hangUp, unknown},
 	} {

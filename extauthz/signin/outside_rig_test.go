@@ -3,7 +3,6 @@ package signin
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +38,6 @@ type outside struct {
 	registry *prometheus.Registry
 	clock    *clock
 	log      *safeBuffer
-	ended    safeBuffer // grants that checks were told of, a line each
 }
 
 // safeBuffer is a log that tests may read while it is written.
@@ -113,7 +111,6 @@ func newOutside(t *testing.T) *outside {
 		Sealed: session.Sealed{Keys: sealers["federated"], Now: r.clock.now}, Clouds: NewFederations(federations), Within: time.Minute,
 		Grants: &endedGrants{grants: map[string]bool{}},
 		Log:    slog.New(slog.NewTextHandler(r.log, nil)), SignIns: FederatedMetrics(r.registry),
-		Ended: func(cloud, grant string) { fmt.Fprintln(&r.ended, cloud, grant) },
 	}
 	return r
 }

@@ -111,7 +111,7 @@ func TestCodeThatStandsForNothing(t *testing.T) {
 	}
 }
 
-// Lesson 33: of many parallel uses exactly one gets it, and all others learn whose grant to end.
+// Of many parallel uses exactly one gets it, and all others learn whose grant to end.
 func TestParallel(t *testing.T) {
 	w := newWorld(t)
 	code, uri := w.issue(), w.push()

@@ -29,7 +29,7 @@ var assertionTests = []struct {
 	{"typ of an access token", jose("typ", "at+jwt"), invalidClient},
 	{"no kid", jose("kid", nil), invalidClient},
 	{"another kid", jose("kid", "other"), invalidClient},
-	{"alg none", jose("alg", "none"), invalidClient}, // lesson 34
+	{"alg none", jose("alg", "none"), invalidClient},
 	{"alg HS256", jose("alg", "HS256"), invalidClient},
 	{"alg RS256", jose("alg", "RS256"), invalidClient},
 	{"alg of another key", jose("alg", "PS256"), invalidClient},
@@ -100,7 +100,7 @@ var assertionTests = []struct {
 	{"the type in capitals", param("client_assertion_type", strings.ToUpper(assertionType)), invalidClient},
 	{"dots", param("client_assertion", strings.Repeat(".", 8<<10)), invalidClient},
 
-	// Lesson 31, RFC 6749 section 2.3: one authentication.
+	// zitadel/oidc#858, RFC 6749 section 2.3: one authentication.
 	{"Basic too", head("Authorization", "Basic YWNtZTpzZWNyZXQ="), invalidClient},
 	{"Bearer too", head("Authorization", "Bearer x"), invalidClient},
 	{"an empty Authorization too", head("Authorization", ""), invalidClient},

@@ -76,7 +76,7 @@ var places = []struct {
 	}},
 }
 
-// Lesson 29: every kind in every place.
+// pomerium CVE-2024-47616: every kind in every place.
 func TestKinds(t *testing.T) {
 	for _, place := range places {
 		k := newKit(t)

@@ -35,7 +35,7 @@ var pushTests = []struct {
 	{"response_mode form_post", param("response_mode", "form_post"), invalidRequest},
 	{"response_mode jwt", param("response_mode", "jwt"), invalidRequest},
 
-	{"the other redirect_uri", param("redirect_uri", acmeRedirect+"/2"), ""}, // lesson 32
+	{"the other redirect_uri", param("redirect_uri", acmeRedirect+"/2"), ""},
 	{"no redirect_uri", drop("redirect_uri"), invalidRequest},
 	{"another redirect_uri", param("redirect_uri", "https://attacker.example/cb"), invalidRequest},
 	{"another client's redirect_uri", param("redirect_uri", "https://beta.example/cb"), invalidRequest},

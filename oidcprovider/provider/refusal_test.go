@@ -16,7 +16,7 @@ import (
 	"isogate/oidcprovider/code"
 )
 
-// LESSON 32: a bad client or a bad redirect URI gives a page and never a redirect, signed in or not.
+// dex 7cb2317c: a bad client or a bad redirect URI gives a page and never a redirect, signed in or not.
 func TestWhatIsNotARequestIsNeverRedirected(t *testing.T) {
 	s := newStand(t)
 	s.confirmed()
@@ -59,7 +59,7 @@ func TestWhatIsNotARequestIsNeverRedirected(t *testing.T) {
 	}
 }
 
-// LESSONS 2, 29: whoever the ingress cannot have meant is nobody and somebody at once: 503, nothing given, nothing used up, no token in the log.
+// CVE-2021-32777, pomerium CVE-2024-47616: whoever the ingress cannot have meant is nobody and somebody at once: 503, nothing given, nothing used up, no token in the log.
 func TestATokenThatTheIngressCannotHaveMeant(t *testing.T) {
 	s := newStand(t)
 	s.confirmed()
@@ -115,7 +115,7 @@ func (s *stand) seal(t testing.TB, uri string) string {
 	return field[0].Value
 }
 
-// Sealed values are good for their purpose, their request and their time alone (LESSON 17).
+// Sealed values are good for their purpose, their request and their time alone (CVE-2026-47775).
 func TestReturnedCountsForItsRequestAndTimeAlone(t *testing.T) {
 	s := newStand(t)
 	uri, other := s.pushed(wish("login", -1)), s.pushed(wish("login", -1))
@@ -219,7 +219,7 @@ func TestASessionThatJustEndedMakesNoLoop(t *testing.T) {
 	}
 }
 
-// LESSONS 21, 33: of parallel visits one gets a code, and no grant stands without one.
+// oauth2-proxy#3258: of parallel visits one gets a code, and no grant stands without one.
 func TestOfParallelVisitsOneGetsACode(t *testing.T) {
 	s := newStand(t)
 	s.confirmed()
@@ -252,7 +252,7 @@ func TestOfParallelVisitsOneGetsACode(t *testing.T) {
 	}
 }
 
-// LESSON 28: the host of a request means nothing.
+// oauth2-proxy#2989: the host of a request means nothing.
 func TestTheHostMeansNothing(t *testing.T) {
 	s := newStand(t)
 	for _, address := range []string{PathOpenID, PathAuthorize + "?" + of(s.pushed())} {

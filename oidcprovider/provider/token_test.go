@@ -113,7 +113,7 @@ func TestVerifiers(t *testing.T) {
 	}
 }
 
-// Lesson 30: a code of another client is refused, and what it could have become has ended.
+// zitadel/oidc#902: a code of another client is refused, and what it could have become has ended.
 func TestCodeOfAnotherClient(t *testing.T) {
 	k := newKit(t)
 	authorizationCode := k.codeFor(k.acme, nil)
@@ -142,7 +142,7 @@ func TestCodeTooLate(t *testing.T) {
 	wantCalls(t, k, ended[0]) // it has ended by itself already, and that does no harm
 }
 
-// Lesson 33: one succeeds, and the grant ends after it was redeemed, however the two cross.
+// One succeeds, and the grant ends after it was redeemed, however the two cross.
 func TestParallelExchange(t *testing.T) {
 	k := newKit(t)
 	k.grants.slow = 50 * time.Millisecond
