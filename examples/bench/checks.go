@@ -94,26 +94,21 @@ func statusOf(answer *auth.CheckResponse) int {
 	return 0
 }
 
-// servers dials both, the no-op first.
-func (s *stage) servers() (both [2]*server, err error) {
-	if both[0], err = dialServer(socketOf(s.second), func() int { return s.noop.cmd.Process.Pid }); err != nil {
+// servers dials the two that answer a kind of check, the no-op first: it is the same for both sides.
+func (s *stage) servers(kind scenario) (both [2]*server, err error) {
+	if both[0], err = dialServer(s.inside.double.check, func() int { return s.noop.cmd.Process.Pid }); err != nil {
 		return both, err
 	}
-	both[1], err = dialServer(socketOf(s.cloud), s.world.Parts["extauthz"].Pid)
+	side := s.side(kind)
+	both[1], err = dialServer(side.own.check, s.world.Parts[side.extauthz].Pid)
 	return both, err
 }
 
 // measureChecks takes the CPU time of a check, of every kind, at both servers.
 func (s *stage) measureChecks(ctx context.Context, p plan) (figures []CheckFigure, err error) {
-	both, err := s.servers()
-	if err != nil {
-		return nil, err
-	}
-	defer both[0].conn.Close()
-	defer both[1].conn.Close()
 	for _, kind := range scenarios {
 		say("measuring: %s", kind.name)
-		figure, err := s.measureCheck(ctx, p, kind, both)
+		figure, err := s.measureCheck(ctx, p, kind)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.name, err)
 		}
@@ -124,8 +119,14 @@ func (s *stage) measureChecks(ctx context.Context, p plan) (figures []CheckFigur
 
 // measureCheck runs one round more than it counts: the first one warms up. The order within a round alternates, so that what drifts in
 // the machine meets both.
-func (s *stage) measureCheck(ctx context.Context, p plan, kind scenario, both [2]*server) (CheckFigure, error) {
-	f := CheckFigure{Name: kind.name, What: kind.what, Rounds: p.rounds, Checks: p.checks}
+func (s *stage) measureCheck(ctx context.Context, p plan, kind scenario) (f CheckFigure, err error) {
+	both, err := s.servers(kind)
+	if err != nil {
+		return f, err
+	}
+	defer both[0].conn.Close()
+	defer both[1].conn.Close()
+	f = CheckFigure{Name: kind.name, What: kind.what, Rounds: p.rounds, Checks: p.checks}
 	if kind.fresh {
 		f.Checks = p.firsts
 	}
@@ -170,15 +171,9 @@ func order(round int) [2]int {
 func (s *stage) messages(kind scenario, n, round int) [][]byte {
 	out := make([][]byte, n)
 	for i := range out {
-		switch {
-		case !kind.cookie:
-			out[i] = s.questions[kind.name].message
-		case kind.fresh:
-			out[i] = s.questions[kind.name].with(s.fresh[(round*n+i)%len(s.fresh)])
-		case kind.status == 200:
-			out[i] = s.questions[kind.name].with(s.sessions[i%len(s.sessions)])
-		default:
-			out[i] = s.questions[kind.name].with(randomHandle())
+		out[i] = s.questions[kind.name].message
+		if kind.cookie != nil {
+			out[i] = s.questions[kind.name].with(kind.cookie(s, round*n+i))
 		}
 	}
 	return out

@@ -13,10 +13,10 @@ const connections = 32
 // measureEnvoy compares the two ingresses: the same configuration, the same backend, another check.
 func (s *stage) measureEnvoy(ctx context.Context, p plan) (f EnvoyFigure, err error) {
 	kind := scenarios[0]
-	targets := [2]target{s.target(s.second, kind.product), s.target(s.cloud, kind.product)}
+	targets := [2]target{s.target(s.inside.double, kind), s.target(s.inside.own, kind)}
 	requests := make([][]byte, len(s.sessions))
 	for i, handle := range s.sessions {
-		requests[i] = kind.request(s.authority(kind.product), handle)
+		requests[i] = kind.request(s.authority(kind), handle)
 	}
 	request := func(i int64) []byte { return requests[i%int64(len(requests))] }
 

@@ -22,6 +22,7 @@ import (
 type target struct {
 	address, host string
 	roots         *x509.CertPool
+	toldClient    bool // whether the edge tells it the client's address; the commercial side is told nothing
 }
 
 // conn is one kept-alive HTTP/1.1 connection.
@@ -30,14 +31,16 @@ type conn struct {
 	answers *bufio.Reader
 }
 
-// dial connects, says by PROXY protocol version 2 for whom, and makes the TLS handshake.
+// dial connects, says by PROXY protocol version 2 for whom if the target is told, and makes the TLS handshake.
 func (t target) dial() (*conn, error) {
 	plain, err := net.DialTimeout("tcp", t.address, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := plain.Write(proxyHeader(net.IPv4(192, 0, 2, 1), 50000)); err != nil {
-		return nil, errors.Join(err, plain.Close())
+	if t.toldClient {
+		if _, err := plain.Write(proxyHeader(net.IPv4(192, 0, 2, 1), 50000)); err != nil {
+			return nil, errors.Join(err, plain.Close())
+		}
 	}
 	c := tls.Client(plain, &tls.Config{ServerName: t.host, RootCAs: t.roots, MinVersion: tls.VersionTLS13})
 	if err := c.Handshake(); err != nil {

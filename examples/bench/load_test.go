@@ -40,7 +40,7 @@ func ingressLike(t *testing.T, handler http.HandlerFunc) (target, *atomic.Value)
 	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	return target{address: server.Listener.Addr().String(), host: "example.com", roots: roots}, header
+	return target{address: server.Listener.Addr().String(), host: "example.com", roots: roots, toldClient: true}, header
 }
 
 func constant(request []byte) func(int64) []byte { return func(int64) []byte { return request } }
@@ -80,6 +80,18 @@ func TestTheClientsAddressIsSaidByPROXYProtocol(t *testing.T) {
 	want := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x7f\x00\x00\x01\xc3\x50\x01\xbb"
 	if got := header.Load(); got != want {
 		t.Errorf("%q", got)
+	}
+}
+
+// The edge tells the commercial side nobody's address.
+func TestTheCommercialSideIsToldNoAddress(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	status, err := target{address: server.Listener.Addr().String(), host: "example.com", roots: roots}.once(plainRequest)
+	if err != nil || status != http.StatusOK {
+		t.Fatal(status, err)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Bench measures what a check costs and what it adds to a request, on this machine and in one run: ours beside a gRPC server that answers OK
 // to everything, in rounds that alternate. Its figures are ratios of the two, since the time of any one of them says more about the machine.
 //
-//	go run ./examples/bench           all figures, in about three minutes
+//	go run ./examples/bench           all figures, in three to four minutes
 //	go run ./examples/bench -quick    a smoke test of the same, whose figures mean little
 //
 // The report goes to standard output as text and to .bench/report.json; CPU profiles go beside that file. Bench owns the way of measuring; the

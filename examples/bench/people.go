@@ -7,12 +7,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"isogate/examples/world"
+	"isogate/extauthz/session"
 )
 
 // livingSessions is how many sessions take turns in the figure of the living session.
 const livingSessions = 64
 
-const sessionCookie = "__Host-isogate_session"
+// outsideSessions is the same for those outside, of which nothing is remembered.
+const outsideSessions = 8
 
 // signIn signs people in at the issue tracker, through the identity provider, and hands each of them over to the wiki without ever asking the
 // wiki for anything: the first check there makes its token.
@@ -56,7 +58,7 @@ func (s *stage) oneSession() (handles [2]string, err error) {
 		return handles, err
 	}
 	for i, product := range []string{"issues", "wiki"} {
-		if handles[i] = browser.Cookies(s.world.URL(product, "/"))[sessionCookie]; len(handles[i]) != len(placeholder) {
+		if handles[i] = browser.Cookies(s.world.URL(product, "/"))[session.SessionCookie]; handles[i] == "" {
 			return handles, fmt.Errorf("no session cookie at %s", product)
 		}
 	}
@@ -71,7 +73,7 @@ func handOver(browser *world.Browser, address string) error {
 		if err != nil {
 			return err
 		}
-		if browser.Cookies(address)[sessionCookie] != "" {
+		if browser.Cookies(address)[session.SessionCookie] != "" {
 			return nil
 		}
 		next, err := a.URL.Parse(a.Header.Get("Location"))
@@ -81,4 +83,50 @@ func handOver(browser *world.Browser, address string) error {
 		at = next.String()
 	}
 	return fmt.Errorf("handing over to %s never ends", address)
+}
+
+// signInOutside signs people in at the Support Centre, through their isolated cloud.
+func (s *stage) signInOutside(context.Context) error {
+	s.outsiders = make([]string, outsideSessions)
+	var group errgroup.Group
+	group.SetLimit(4)
+	for i := range s.outsiders {
+		group.Go(func() (err error) {
+			s.outsiders[i], err = s.oneOutside()
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, sealed := range s.outsiders {
+		if len(sealed) != len(s.outsiders[0]) {
+			return fmt.Errorf("the sealed sessions have %d and %d bytes: they cannot stand in one recorded message", len(sealed), len(s.outsiders[0]))
+		}
+	}
+	return nil
+}
+
+// oneOutside gives one sealed session.
+func (s *stage) oneOutside() (sealed string, err error) {
+	bob, browser, address := s.world.User("bob"), s.world.Browser(), s.world.Platform.URL("support", "/")
+	page, err := browser.Open(address)
+	for _, next := range []func() (world.Answer, error){
+		func() (world.Answer, error) {
+			return browser.Press(page, "Continue", map[string]string{"email": bob.Email})
+		},
+		func() (world.Answer, error) { return browser.Press(page, "Continue with Acme", nil) },
+		func() (world.Answer, error) { return browser.Authenticate(bob, page) },
+		func() (world.Answer, error) { return browser.Press(page, "Continue", nil) },
+	} {
+		if err != nil {
+			return "", err
+		}
+		page, err = next()
+	}
+	sealed = browser.Cookies(address)[session.OutsideCookie]
+	if err == nil && (page.Status != 200 || sealed == "") {
+		err = fmt.Errorf("signing in outside ends in status %d at %s", page.Status, page.URL.Path)
+	}
+	return sealed, err
 }

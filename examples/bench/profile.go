@@ -63,10 +63,11 @@ var watched = []Share{
 // serveProfiled serves checks of the world's file from the parts that extauthz is made of, inside this process, which writes its CPU profile
 // when it ends: the daemon itself never shows its profile anywhere. It opens one session and writes its handle into dir.
 func serveProfiled(ctx context.Context, config, dir, socket string) error {
-	cloud, err := readCloud(config)
+	file, err := readFile(config)
 	if err != nil {
 		return err
 	}
+	cloud := *file.Cloud
 	store, err := kv.OpenBolt(filepath.Join(dir, "sessions.db"), time.Now)
 	if err != nil {
 		return err

@@ -93,13 +93,13 @@ func (r Report) text() string {
 	if r.Quick || r.Race {
 		b.WriteString("\nNOT A MEASUREMENT: quick mode or a race build; only the shape of this report means something.\n")
 	}
-	fmt.Fprintf(&b, "\n"+method+"\n%-28s %8s %16s %12s %12s\n", r.InFlight, "CPU time of a check", "ratio", "middle half", "ours", "no-op")
+	fmt.Fprintf(&b, "\n"+method+"\n%-32s %8s %16s %12s %12s\n", r.InFlight, "CPU time of a check", "ratio", "middle half", "ours", "no-op")
 	for _, c := range r.Checks {
-		fmt.Fprintf(&b, "%-28s %8.2f %16s %9.1f us %9.1f us\n", c.Name, c.Ratio.Median, half(c.Ratio), c.Ours.Median, c.NoOp.Median)
+		fmt.Fprintf(&b, "%-32s %8.2f %16s %9.1f us %9.1f us\n", c.Name, c.Ratio.Median, half(c.Ratio), c.Ours.Median, c.NoOp.Median)
 	}
 	b.WriteString("\n")
 	for _, c := range r.Checks {
-		fmt.Fprintf(&b, "  %-26s %s; %d rounds of %d\n", c.Name, c.What, c.Rounds, c.Checks)
+		fmt.Fprintf(&b, "  %-32s %s; %d rounds of %d\n", c.Name, c.What, c.Rounds, c.Checks)
 	}
 	b.WriteString("\nheld against\n")
 	for _, base := range r.Baselines {

@@ -46,7 +46,8 @@ static_resources:
 // startBackend puts an Envoy in the place of the issue tracker, for both ingresses: what the request does behind the check must not
 // hide what the check costs.
 func (s *stage) startBackend(ctx context.Context) (err error) {
-	if s.cloud, err = readCloud(s.world.File()); err != nil {
+	file, err := readFile(s.world.File())
+	if err != nil {
 		return err
 	}
 	if s.backend, err = freeAddress(); err != nil {
@@ -60,7 +61,7 @@ func (s *stage) startBackend(ctx context.Context) (err error) {
 	if err := s.startEnvoy(ctx, "backend", admin, fmt.Appendf(nil, backendBootstrap, admin, port)); err != nil {
 		return err
 	}
-	for _, p := range s.cloud.Products {
+	for _, p := range file.Cloud.Products {
 		if err := s.world.EditFile("upstream: "+string(p.Upstream), "upstream: "+s.backend); err != nil {
 			return err
 		}
@@ -74,34 +75,45 @@ func (s *stage) startBackend(ctx context.Context) (err error) {
 	})
 }
 
-// startSecond starts another control plane and ingress on the world's own file, with other addresses alone. The daemon is the very binary that
-// the world runs.
-func (s *stage) startSecond(ctx context.Context) error {
-	file := filepath.Join(s.world.Dir, "second.yaml")
-	if err := s.writeSecond(file); err != nil {
+// startDoubles starts another control plane and Envoy for each side.
+func (s *stage) startDoubles(ctx context.Context) error {
+	s.inside = side{role: topology.Ingress, profile: "ingress", extauthz: "extauthz", xds: "xds"}
+	s.outside = side{role: topology.Commercial, profile: "federated", extauthz: "extauthz-commercial", xds: "xds-commercial"}
+	if err := s.startDouble(ctx, &s.inside, s.world.File()); err != nil {
 		return err
 	}
-	binary, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.world.Parts["xds"].Pid()))
-	if err != nil {
-		return err
-	}
-	if s.xds, err = startChild(filepath.Join(s.dir, "xds.log"), binary, "-config", file); err != nil {
-		return err
-	}
-	socket := s.second.XDSSocket(topology.Ingress)
-	if err := s.xds.waitSocket(ctx, socket); err != nil {
-		return err
-	}
-	admin := filepath.Join(s.dir, "i.sock")
-	config, err := bootstrap.For(bootstrap.Options{Role: topology.Ingress, NodeID: "ingress-noop", XDSSocket: socket, AdminSocket: admin})
-	if err != nil {
-		return err
-	}
-	return s.startEnvoy(ctx, "ingress-noop", admin, config)
+	return s.startDouble(ctx, &s.outside, s.world.Platform.File())
 }
 
-func (s *stage) writeSecond(file string) error {
-	raw, err := os.ReadFile(s.world.File())
+// startDouble starts them on the world's own file, with other addresses alone. The daemon is the very binary that the world runs.
+func (s *stage) startDouble(ctx context.Context, d *side, own string) error {
+	name := string(d.role) + "-noop"
+	file := filepath.Join(filepath.Dir(own), name+".yaml") // what it names is beside it
+	if err := s.writeDouble(d, own, file); err != nil {
+		return err
+	}
+	binary, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.world.Parts[d.xds].Pid()))
+	if err != nil {
+		return err
+	}
+	xds, err := startChild(filepath.Join(s.dir, name+".log"), binary, "-config", file)
+	if err != nil {
+		return err
+	}
+	s.xds = append(s.xds, xds)
+	if err := xds.waitSocket(ctx, d.double.xds); err != nil {
+		return err
+	}
+	admin := filepath.Join(s.dir, name+".sock")
+	config, err := bootstrap.For(bootstrap.Options{Role: d.role, NodeID: name, XDSSocket: d.double.xds, AdminSocket: admin})
+	if err != nil {
+		return err
+	}
+	return s.startEnvoy(ctx, name, admin, config)
+}
+
+func (s *stage) writeDouble(d *side, own, file string) error {
+	raw, err := os.ReadFile(own)
 	if err != nil {
 		return err
 	}
@@ -113,19 +125,22 @@ func (s *stage) writeSecond(file string) error {
 	}
 	before, xds, ok := strings.Cut(string(raw), "\nxds:")
 	if !ok {
-		return errors.New("the isolated file has no section xds")
+		return fmt.Errorf("%s has no section xds", own)
 	}
-	before = regexp.MustCompile(`(?m)^(    ingress: ).*$`).ReplaceAllString(before, "${1}"+free[0])
-	before = regexp.MustCompile(`(?m)^(  sockets: ).*$`).ReplaceAllString(before, "${1}"+filepath.Join(s.dir, "s"))
+	before = regexp.MustCompile(`(?m)^(    `+string(d.role)+`: ).*$`).ReplaceAllString(before, "${1}"+free[0])
+	before = regexp.MustCompile(`(?m)^(  sockets: ).*$`).ReplaceAllString(before, "${1}"+filepath.Join(s.dir, string(d.role)))
 	xds = regexp.MustCompile(`(?m)^(  admin: ).*$`).ReplaceAllString(xds, "${1}"+free[1])
 	if err := os.WriteFile(file, []byte(before+"\nxds:"+xds), 0o600); err != nil {
 		return err
 	}
-	if s.second, err = readCloud(file); err != nil {
+	if d.own, err = d.place(own); err != nil {
 		return err
 	}
-	if s.second.Sockets == s.cloud.Sockets || s.second.Listeners == s.cloud.Listeners {
-		return errors.New("the second ingress could not be told from the first in the isolated file")
+	if d.double, err = d.place(file); err != nil {
+		return err
+	}
+	if d.own.check == d.double.check || d.own.listener == d.double.listener {
+		return fmt.Errorf("the double could not be told from its model in %s", own)
 	}
 	return nil
 }
@@ -150,24 +165,32 @@ func (s *stage) startEnvoy(ctx context.Context, name, admin string, config []byt
 	return envoy.WaitLive(ctx)
 }
 
-// record sends each kind of request through the second ingress and keeps what it asks its check socket: the messages that are measured are those
-// of a real Envoy, with a placeholder where the session cookie's value stands.
+// record sends each kind of request through the double of its side and keeps what that asks its check socket: the messages that are measured are
+// those of a real Envoy, with a blank where the session cookie's value stands.
 func (s *stage) record(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var recorded recorder
-	var serving sync.WaitGroup
-	var served error
-	serving.Go(func() { served = recorded.serve(ctx, socketOf(s.second)) })
-	err := s.ask(ctx, &recorded)
-	cancel()
-	serving.Wait()
-	return errors.Join(err, served)
+	for _, d := range []side{s.inside, s.outside} {
+		ctx, cancel := context.WithCancel(ctx)
+		var recorded recorder
+		var serving sync.WaitGroup
+		var served error
+		serving.Go(func() { served = recorded.serve(ctx, d.double.check) })
+		err := s.ask(ctx, d, &recorded)
+		cancel()
+		serving.Wait()
+		if err := errors.Join(err, served); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *stage) ask(ctx context.Context, recorded *recorder) error {
+func (s *stage) ask(ctx context.Context, d side, recorded *recorder) error {
 	for _, kind := range scenarios {
+		if s.side(kind).role != d.role {
+			continue
+		}
 		err := eventually(ctx, func() error { // the listener and the check socket are a moment old
-			got, err := s.target(s.second, kind.product).once(kind.request(s.authority(kind.product), placeholder))
+			got, err := s.target(d.double, kind).once(kind.request(s.authority(kind), s.blank(kind)))
 			if err == nil && got != http.StatusOK {
 				err = fmt.Errorf("%s: the recorder passes everything, and yet the answer is %d", kind.name, got)
 			}
@@ -184,7 +207,7 @@ func (s *stage) ask(ctx context.Context, recorded *recorder) error {
 }
 
 func (s *stage) startNoOp(ctx context.Context) (err error) {
-	socket := socketOf(s.second)
+	socket := s.inside.double.check
 	if s.noop, err = startSelf(filepath.Join(s.dir, "noop.log"), "noop", socket); err != nil {
 		return err
 	}
@@ -199,6 +222,3 @@ func freeAddress() (string, error) {
 	defer l.Close()
 	return l.Addr().String(), nil
 }
-
-// socketOf is where a cloud's ingress asks.
-func socketOf(c topology.Cloud) string { return c.CheckSocket(string(topology.Ingress)) }

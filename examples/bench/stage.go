@@ -2,57 +2,31 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
 
-	"isogate/envoy/daemon"
 	"isogate/envoy/run"
-	"isogate/envoy/topology"
 	"isogate/examples/world"
 )
 
-// stage is all that runs while figures are taken: the world, a backend that costs next to nothing, a second ingress of the same configuration
-// whose check socket the no-op serves, and the people.
+// stage is all that runs while figures are taken: the world, a backend that costs next to nothing, a double of each Envoy that asks a check, the
+// no-op that the one at the ingress asks, and the people.
 type stage struct {
 	world   *world.World
 	dir     string // what the stage itself writes, sockets included: short
-	cloud   topology.Cloud
+	inside  side
+	outside side
 	envoys  []*run.Envoy
-	xds     *child
+	xds     []*child // of the doubles
 	noop    *child
-	second  topology.Cloud // the second ingress
-	backend string         // address of the backend
+	backend string // address of the backend
 
 	questions map[string]question // by the name of a scenario, as Envoy asked them
 	sessions  []string            // handles at issues whose token is in the cache
 	fresh     []string            // handles at wiki for which no token was ever made
-}
-
-// isolatedFile is what stands in the isolated file about the topology; the daemons' sections are theirs.
-type isolatedFile struct {
-	topology.Frame `yaml:",inline"`
-	ExtAuthz       topology.Other `yaml:"extauthz"`
-	XDS            topology.Other `yaml:"xds"`
-	OIDCProvider   topology.Other `yaml:"oidcprovider"`
-}
-
-// Validate demands the isolated side.
-func (f *isolatedFile) Validate(faults *daemon.Faults) { f.Frame.Validate(faults) }
-
-func readCloud(file string) (topology.Cloud, error) {
-	var f isolatedFile
-	if err := daemon.Load(file, &f); err != nil {
-		return topology.Cloud{}, err
-	}
-	if f.Cloud == nil {
-		return topology.Cloud{}, errors.New("bench: not an isolated file")
-	}
-	return *f.Cloud, nil
+	outsiders []string            // sealed sessions at the Support Centre
 }
 
 func openStage(ctx context.Context, p plan) (_ *stage, err error) {
@@ -65,7 +39,9 @@ func openStage(ctx context.Context, p plan) (_ *stage, err error) {
 	if s.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	if s.world, err = world.Start(ctx, world.Options{Dir: filepath.Join(s.dir, "world"), Progress: os.Stderr}); err != nil {
+	if s.world, err = world.Start(ctx, world.Options{
+		Dir: filepath.Join(s.dir, "world"), Progress: os.Stderr, CheckEvery: "1h", // no session outside becomes due for an ask while it is measured
+	}); err != nil {
 		return nil, err
 	}
 	for _, step := range []struct {
@@ -73,10 +49,11 @@ func openStage(ctx context.Context, p plan) (_ *stage, err error) {
 		do   func(context.Context) error
 	}{
 		{"starting the backend", s.startBackend},
-		{"starting a second ingress", s.startSecond},
+		{"starting the doubles", s.startDoubles},
+		{"signing people in", func(ctx context.Context) error { return s.signIn(ctx, p) }},
+		{"signing people in outside", s.signInOutside},
 		{"recording what Envoy asks", s.record},
 		{"starting the no-op", s.startNoOp},
-		{"signing people in", func(ctx context.Context) error { return s.signIn(ctx, p) }},
 	} {
 		say("%s", step.what)
 		if err := step.do(ctx); err != nil {
@@ -91,7 +68,7 @@ func (s *stage) close() {
 	for _, e := range s.envoys {
 		_ = e.Stop()
 	}
-	for _, c := range []*child{s.noop, s.xds} {
+	for _, c := range append(s.xds, s.noop) {
 		if c != nil {
 			c.stop()
 		}
@@ -101,20 +78,6 @@ func (s *stage) close() {
 	}
 	_ = os.RemoveAll(s.dir)
 }
-
-// authority is what a browser puts into Host for a product.
-func (s *stage) authority(product string) string {
-	return net.JoinHostPort(s.host(product), fmt.Sprint(s.cloud.Port))
-}
-
-func (s *stage) host(product string) string { return product + "." + s.cloud.Domain }
-
-// target is the ingress of a cloud, to be reached as the edge does.
-func (s *stage) target(c topology.Cloud, product string) target {
-	return target{address: string(c.Listeners.Ingress), host: s.host(product), roots: s.roots()}
-}
-
-func (s *stage) roots() *x509.CertPool { return s.world.CA.Pool() }
 
 // eventually waits for what a change of a file brings about.
 func eventually(ctx context.Context, holds func() error) error {
