@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,11 +49,13 @@ func (v *walk) limitInsideEndsTheSessionOutside() (_ string, err error) {
 	if _, status, err := v.outside("support"); err != nil || status != http.StatusOK {
 		return "", fmt.Errorf("before the edit: %d, %v", status, err)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
 	began := time.Now()
 	if err := v.EditFile(usual, short); err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, v.EditFile(short, usual)) }()
+	defer func() { err = errors.Join(err, v.EditFileAndWait(ctx, short, usual)) }()
 	for status := http.StatusOK; status == http.StatusOK; {
 		if time.Since(began) > 15*time.Second {
 			return "", errors.New("the session outlived the limit by far")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"isogate/examples/idp"
 	"isogate/examples/world"
 )
 
@@ -52,23 +53,16 @@ func describe(out io.Writer, w *world.World) {
 	fmt.Fprintf(out, `
 The world stays up until Ctrl-C.
 
-  Open       %s
+  Inside     %s
              %s
+             %s (of another organisation)
+  Outside    %s
+             %s
+             %s (not open to people of isolated clouds)
   Sign in as
-`, w.URL("issues", "/"), w.URL("wiki", "/"))
-	for _, u := range w.Users {
-		factor := "no second factor"
-		switch {
-		case u.TOTP != "":
-			factor = "one-time codes from the secret " + u.TOTP
-		case !u.EmailVerified:
-			factor = "refused: the provider has not verified the address"
-		case strings.HasSuffix(u.Email, "@partner.example"):
-			factor = "no second factor; products only: partner.example is no managed domain"
-		case !strings.HasSuffix(u.Email, "@acme.example"):
-			factor = "refused: the provider is not believed for the address"
-		}
-		fmt.Fprintf(out, "             %-6s password %-19s %s\n", u.Username, u.Password, factor)
+`, w.URL("issues", "/"), w.URL("wiki", "/"), w.Globex.URL("issues", "/"), w.Platform.URL("support", "/"), w.Platform.URL("market", "/"), w.Platform.URL("tenant", "/"))
+	for _, u := range append(w.Users, w.Globex.Users...) {
+		fmt.Fprintf(out, "             %-6s password %-19s %-22s %s\n", u.Username, u.Password, u.Email, note(u))
 	}
 	fmt.Fprintf(out, `
   Trust      %s
@@ -78,8 +72,26 @@ The world stays up until Ctrl-C.
              %q and its private key are in world.json
   Edit       %s
              %s
+             %s
              what you save is picked up at once
   Look at    %s
              %s
-`, w.CA.File, w.URL("auth", ""), world.Client, filepath.Join(w.Policies(), "ingress.rego"), w.File(), filepath.Join(w.Dir, "log"), w.Manifest())
+`, w.CA.File, w.URL("auth", ""), world.Client, filepath.Join(w.Policies(), "ingress.rego"), w.File(), w.Platform.File(), filepath.Join(w.Dir, "log"), w.Manifest())
+}
+
+// note is what to know of a person.
+func note(u idp.User) string {
+	switch {
+	case u.TOTP != "":
+		return "one-time codes from the secret " + u.TOTP
+	case !u.EmailVerified:
+		return "refused: the provider has not verified the address"
+	case strings.HasSuffix(u.Email, "@partner.example"):
+		return "products only: the domain is not managed"
+	case strings.HasSuffix(u.Email, "@elsewhere.example"):
+		return "refused: the provider is not believed for the address"
+	case strings.HasSuffix(u.Email, "@globex.example"):
+		return "of the other organisation"
+	}
+	return "no second factor"
 }

@@ -59,7 +59,7 @@ func (v *walk) unmanagedDomainGetsNoCode() (string, error) {
 	if page.Status != 403 || page.URL.Host != v.authHost() || slices.Contains(page.Buttons(), next) {
 		return "", fmt.Errorf("%d at %s with %q", page.Status, page.URL.Host, page.Buttons())
 	}
-	back, err := browser.Submit(page, nil) // its one button
+	back, err := browser.Press(page, "Go back", nil)
 	if err != nil {
 		return "", err
 	}

@@ -43,7 +43,7 @@ type exchange struct {
 }
 
 // chromium starts a browser with a new profile. Instead of a CA, which it would take from the machine's store alone, it is told the keys
-// of the two server certificates; any other certificate fails.
+// of the server certificates; any other certificate fails.
 func chromium(t *testing.T) *chromiumTab {
 	t.Helper()
 	program, err := exec.LookPath(cmp.Or(os.Getenv("CHROMIUM"), "chromium"))
@@ -54,16 +54,19 @@ func chromium(t *testing.T) *chromiumTab {
 		chromedp.ExecPath(program), chromedp.WindowSize(1280, 800),
 		chromedp.NoSandbox, // it opens nothing but this world, and containers often lack what the sandbox needs
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", keyHash(t, "ingress", "issues."+Domain)+","+keyHash(t, "idp", acme.provider)))
+		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join([]string{
+			keyHash(t, shared.secret("ingress"), "issues."+Domain), keyHash(t, shared.secret("idp"), acme.provider),
+			keyHash(t, shared.Platform.secret("tls"), "support."+commercialDomain), keyHash(t, shared.Platform.secret("login"), loginHost+"."+commercialDomain),
+		}, ",")))
 	ctx, end := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(end)
 	return newChromiumTab(t, ctx)
 }
 
-// keyHash is the SHA-256 of the public key in one of the world's certificates, once the world's CA vouches for that.
+// keyHash is the SHA-256 of the public key in the certificate NAME.pem, once the world's CA vouches for that.
 func keyHash(t *testing.T, name, host string) string {
 	t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(shared.Dir, "secrets", name+".pem"), filepath.Join(shared.Dir, "secrets", name+".key"))
+	pair, err := tls.LoadX509KeyPair(name+".pem", name+".key")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ func (c *chromiumTab) record(event any) {
 		}
 	case *network.EventRequestWillBeSentExtraInfo:
 		c.one(e.RequestID).session = slices.ContainsFunc(e.AssociatedCookies, func(a *network.AssociatedCookie) bool {
-			return a.Cookie.Name == sessionCookie && len(a.BlockedReasons) == 0
+			return (a.Cookie.Name == sessionCookie || a.Cookie.Name == outsideCookie) && len(a.BlockedReasons) == 0
 		})
 	case *network.EventResponseReceivedExtraInfo:
 		c.one(e.RequestID).status = e.StatusCode

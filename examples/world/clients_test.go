@@ -41,6 +41,21 @@ func TestClientOfTheManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := m.Clients[Client]
+	second, there := m.Clouds[shared.Globex.ID]
+	if !there || len(m.Clouds) != 1 || second.ID != shared.Globex.ID || second.Issuer != shared.Globex.URL("auth", "") || second.Hosts["issues"] != shared.Globex.host("issues") ||
+		len(second.Users) != 1 || second.Daemons["extauthz-globex"].Pid != shared.Parts["extauthz-globex"].Pid() || second.Envoys["ingress"].Pid != shared.Parts["envoy-ingress-globex"].Pid() {
+		t.Errorf("the second cloud: %+v", second)
+	}
+	for _, name := range []string{"id", "support", "market", "tenant", "login", "auth", "issues", "wiki", "idp"} {
+		if _, there := m.Connect[m.Hosts[name]]; !there {
+			t.Errorf("%s is %q, for which nothing says where to dial", name, m.Hosts[name])
+		}
+	}
+	for _, role := range roles {
+		if m.Envoys[string(role)].Pid != shared.Parts["envoy-"+string(role)].Pid() {
+			t.Errorf("envoys: %+v", m.Envoys)
+		}
+	}
 	if len(m.Clients) != 1 || !slices.Equal(own.RedirectURIs, shared.callbacks()) || own.PrivateKeys != shared.relative(shared.privateKeys(shared.Cloud)) {
 		t.Errorf("clients: %+v", m.Clients)
 	}

@@ -1,12 +1,14 @@
 package world
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"isogate/examples/idp"
 	"isogate/examples/product"
@@ -49,6 +51,46 @@ func (c *Cloud) Policies() string { return filepath.Join(c.dir, "policies") }
 
 // EditFile replaces text in the isolated file, as an operator's editor would. The old text must be there.
 func (c *Cloud) EditFile(old, fresh string) error { return editFile(c.File(), old, fresh) }
+
+// EditFileAndWait is EditFile, and returns when all daemons of the cloud have read the file.
+func (c *Cloud) EditFileAndWait(ctx context.Context, old, fresh string) error {
+	before := map[int]string{}
+	for _, p := range c.programs() {
+		seen, err := reloads(ctx, p.admin)
+		if err != nil {
+			return err
+		}
+		before[p.admin] = seen
+	}
+	if err := c.EditFile(old, fresh); err != nil {
+		return err
+	}
+	for admin, seen := range before {
+		for now := seen; now == seen; {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(10 * time.Millisecond):
+			}
+			var err error
+			if now, err = reloads(ctx, admin); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reloads is what a daemon counts of the files that it read again, whatever came of it.
+func reloads(ctx context.Context, admin int) (seen string, err error) {
+	metrics, err := fetch(ctx, "http://"+local(admin)+"/metrics")
+	for line := range strings.Lines(string(metrics)) {
+		if strings.HasPrefix(line, "isogate_reloads_total") {
+			seen += line
+		}
+	}
+	return seen, err
+}
 
 func editFile(file, old, fresh string) error {
 	raw, err := os.ReadFile(file)

@@ -47,6 +47,7 @@ func TestCloudDoesNotAnswer(t *testing.T) {
 		t.Run(part, func(t *testing.T) {
 			b := member(t, "bob")
 			before, _ := given(t, b, "support")
+			t.Cleanup(func() { heard(t, b) })
 			t.Run("away", func(t *testing.T) {
 				stopped(t)
 				goesOn(t, b, before.User)
@@ -72,6 +73,16 @@ func TestCloudDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// heard waits until the commercial side hears from a cloud that did not answer, which it asks again no more often than every ten seconds.
+func heard(t *testing.T, b *Browser) {
+	t.Helper()
+	before := outsideOf(b, "support")
+	eventually(t, "the session is renewed", func() bool {
+		time.Sleep(100 * time.Millisecond)
+		return known(t, b, "support") && outsideOf(b, "support") != before
+	})
+}
+
 // goesOn asks for longer than the check interval.
 func goesOn(t *testing.T, b *Browser, user string) {
 	t.Helper()
@@ -92,6 +103,7 @@ func TestCloudHangs(t *testing.T) {
 	b, grace := member(t, "bob"), watched(t)
 	other := serviceOf(t, federate(t, grace, shared.Globex, "grace", at("support", "/whoami")))
 	before, _ := given(t, b, "support")
+	t.Cleanup(func() { heard(t, b) })
 	away(t, "extauthz")
 	hang(t)
 	goesOn(t, b, before.User)
@@ -184,7 +196,7 @@ func TestServiceDown(t *testing.T) {
 		}
 		wantPage(t, must(t)(b.Step(at("support", "/"))), 503, "Not available right now")
 		a := must(t)(b.Do("GET", at("support", "/whoami"), Fetch, nil, ""))
-		if a.Status != 503 || problemOf(a) != "unavailable" {
+		if a.Status != 503 || problemOf(a) != "upstream" {
 			t.Errorf("a fetch: %d %.200s", a.Status, a.Body)
 		}
 		if err := s.Start(); err != nil {

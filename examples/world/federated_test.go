@@ -63,12 +63,11 @@ func TestWhatReachesAService(t *testing.T) {
 	u := at("support", "/")
 	b.SetCookie(u, "theme", "dark")
 	forged := map[string]string{
-		"X-Isolated-Cloud-Id": "forged", "X-Isolated-Cloud-User": "forged", "X-Isolated-Cloud-Token": "forged", "X_Isolated_Cloud_User": "forged",
+		"X-Isolated-Cloud-Id": "forged", "X-Isolated-Cloud-User": "forged", "X-Isolated-Cloud-Token": "forged",
 		"X-User-Context-Token": "forged", "X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Real-Ip": "192.0.2.1", "X-Envoy-External-Address": "192.0.2.1",
 		"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Tracestate": "a=b", "Baggage": "user=alice", "B3": "1", "X-B3-Traceid": "1",
 		"X-Request-Id": "forged", "Accept-Language": "en",
 	}
-	delete(forged, "X_Isolated_Cloud_User") // refused as a whole: see below
 	a := must(t)(b.Do("GET", at("support", "/whoami"), Fetch, forged, ""))
 	if a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
@@ -88,9 +87,11 @@ func TestWhatReachesAService(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("headers: %s", diff)
 	}
-	refused := must(t)(b.Do("GET", at("support", "/whoami"), Fetch, map[string]string{"X_Isolated_Cloud_User": "forged"}, ""))
-	if refused.Status == 200 && strings.Contains(refused.Body, "forged") {
-		t.Errorf("a header in another spelling: %d %s", refused.Status, refused.Body)
+	for _, name := range []string{"X_Isolated_Cloud_User", "x-isolated-cloud_id"} {
+		a, err := b.Do("GET", at("support", "/whoami"), Fetch, map[string]string{name: "forged"}, "")
+		if err == nil && a.Status < 400 { // over HTTP/2 the stream is reset
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
 	}
 }
 

@@ -170,7 +170,7 @@ func TestAuthorizeLeadsNowhereElse(t *testing.T) {
 		t.Errorf("what was not pushed counts: %q", a.Leads())
 	}
 	for _, redirect := range []string{"https://evil.example/", o.RedirectURI + "/", o.RedirectURI + "?x=y", strings.Replace(o.RedirectURI, "https:", "http:", 1),
-		strings.Replace(o.RedirectURI, "/federated", "/%66ederated", 1), portalCallback, ""} {
+		strings.Replace(o.RedirectURI, "/callback", "/%63allback", 1), portalCallback, ""} {
 		if status, code := refusal(second(o.Begin(t.Context(), map[string]string{"redirect_uri": redirect}))); status != 400 || code == "" {
 			t.Errorf("pushed with the redirect URI %q: %d %s", redirect, status, code)
 		}
@@ -274,7 +274,7 @@ func TestWhatReachesTheOAuthServer(t *testing.T) {
 func minimal(t *testing.T, token string) {
 	t.Helper()
 	claims := part(t, token, 1)
-	want := []string{"acr", "amr", "aud", "auth_time", "exp", "iat", "isolated_cloud_id", "iss", "jti", "managed", "session_expiry", "sid", "sub"}
+	want := []string{"acr", "amr", "aud", "auth_time", "exp", "iat", "isolated_cloud_id", "iss", "jti", "managed", "session_expiry", "sid", "signed_in", "sub"}
 	if got := names(claims); !slices.Equal(got, want) || claims["aud"] != topology.OAuthAudience || claims["managed"] != true {
 		t.Errorf("the OAuth server is told %v", claims)
 	}
