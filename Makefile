@@ -8,7 +8,7 @@ PORT ?= 8443
 IDP_PORT ?= 9443
 TOOL := go tool -modfile=.tools/go.mod
 
-.PHONY: help build demo test check bench arrows golden
+.PHONY: help build demo test privacy check bench arrows golden
 
 help: ## show these lines
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: ## every test, with the race detector, on real parts
 	@.ci/browser
 	@.ci/node
 	@go test -race -count=1 -timeout 30m ./...
+
+privacy: ## search all that the commercial side receives, keeps and seals for anything personal; part of make test
+	@go test -race -count=1 ./examples/privacy
 
 check: arrows ## formatting, vet, staticcheck, Rego, arrows, clean tree
 	@fault=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$fault" || { echo "not formatted: $$fault"; exit 1; }

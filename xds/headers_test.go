@@ -122,6 +122,25 @@ func TestProductCookies(t *testing.T) {
 	}
 }
 
+// A product that clears cookies would clear those of all its neighbours: browsers take the whole domain.
+func TestProductClearsNoNeighboursCookies(t *testing.T) {
+	w := newIngressWorld(t)
+	w.startCheck(t)
+	for _, c := range []struct{ lines, want []string }{
+		{[]string{`"cache", "storage"`}, []string{`"cache", "storage"`}}, {[]string{`"cookies"`}, nil}, {[]string{`"cache", "Cookies"`}, nil}, {[]string{`"*"`}, nil},
+		{[]string{`"cache"`, `"cookies"`}, nil}, {nil, nil},
+	} {
+		var headers []string
+		for _, line := range c.lines {
+			headers = append(headers, "clears: "+line)
+		}
+		response := w.get(t, "issues."+domain, "/", headers...)
+		if diff := cmp.Diff(c.want, response.Header.Values("Clear-Site-Data")); diff != "" || response.StatusCode != 200 {
+			t.Errorf("%q: %d (-want +got):\n%s", c.lines, response.StatusCode, diff)
+		}
+	}
+}
+
 func TestProductHeadersThatAreOurs(t *testing.T) {
 	w := newIngressWorld(t)
 	w.startCheck(t)

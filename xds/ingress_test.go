@@ -18,6 +18,7 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"isogate/envoy/daemon"
 	"isogate/envoy/run"
@@ -101,6 +102,9 @@ func (w *echo) product(rw http.ResponseWriter, r *http.Request) {
 	for _, c := range cookies {
 		rw.Header().Add("Set-Cookie", c)
 	}
+	for _, c := range r.Header.Values("clears") {
+		rw.Header().Add("Clear-Site-Data", c)
+	}
 	rw.Header().Set("Strict-Transport-Security", "max-age=0")
 	rw.Header().Set("X-Envoy-Upstream-Canary", "true")
 	rw.Header().Set("X-User-Context-Token", "leak")
@@ -134,8 +138,9 @@ func (w *ingressWorld) startCheck(t *testing.T) {
 
 func pass(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	return &authv3.CheckResponse{
-		Status:       &rpcstatus.Status{Code: int32(code.Code_OK)},
-		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{}},
+		Status:          &rpcstatus.Status{Code: int32(code.Code_OK)},
+		HttpResponse:    &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{}},
+		DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{"method": structpb.NewStringValue("word")}},
 	}, nil
 }
 

@@ -48,10 +48,16 @@ func (c Connect) Client(roots *x509.CertPool) *http.Client {
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   5 * time.Second,
 			ResponseHeaderTimeout: 8 * time.Second,
+
+			MaxResponseHeaderBytes: maxResponseHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// maxResponseHeader bounds the header of an answer, in bytes: Go's own bound of 10 MB, times the calls that may be under way, is more memory than
+// a party outside may take from us.
+const maxResponseHeader = 64 << 10
 
 // UnixClient is an HTTP client for another daemon of ours: whatever host an address names, it dials the one unix socket, when it is asked and
 // not before, so that either daemon may start first. No proxy, no redirects, ten seconds a call.
@@ -66,6 +72,8 @@ func UnixClient(socket string) *http.Client {
 			MaxIdleConnsPerHost:   16,
 			IdleConnTimeout:       60 * time.Second, // less than our listeners keep one
 			ResponseHeaderTimeout: 8 * time.Second,
+
+			MaxResponseHeaderBytes: maxResponseHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -33,6 +33,9 @@ func fresh(t *testing.T, name string) *Browser {
 // refusedOutside demands that a hand-over came to nothing.
 func refusedOutside(t *testing.T, b *Browser, a Answer) {
 	t.Helper()
+	if a.Status == 303 && a.Leads() == "https://"+a.URL.Host+a.URL.Path { // no page stands at the address with the ticket
+		a = must(t)(b.Follow(a))
+	}
 	wantPage(t, a, 400, startAgain)
 	for _, c := range a.Set {
 		if c.Name == outsideCookie && c.MaxAge >= 0 {

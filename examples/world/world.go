@@ -52,6 +52,9 @@ type World struct {
 
 // Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
 func Start(ctx context.Context, o Options) (_ *World, err error) {
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
 	w := &World{Options: o, Parts: map[string]*Part{}, starts: map[string]int{}}
 	defer func() {
 		if err != nil {
@@ -110,9 +113,7 @@ func atOnce(parts []*Part, do func(*Part) error) error {
 }
 
 func (w *World) say(format string, args ...any) {
-	if w.Progress != nil {
-		fmt.Fprintf(w.Progress, "… "+format+"\n", args...)
-	}
+	fmt.Fprintf(w.Progress, "… "+format+"\n", args...)
 }
 
 // clouds are the isolated clouds, the first one first.

@@ -68,6 +68,7 @@ type Verdict struct {
 
 	Answer page.Answer // what the client gets; only when not Allow
 	Cause  error       // for our log alone; nothing of it is ever answered
+	Method string      // of the request, for the record; the server sets it, "" where none was parsed
 	Policy string      // digest of the policies that had a say; "" if none had
 	Rule   string      // which of their rules gave the answer; "" if none did
 }

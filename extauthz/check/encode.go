@@ -109,6 +109,9 @@ func option(b []byte, field protowire.Number, f page.Field, action uint64) []byt
 // metadata is what the access log can say about a decision.
 func metadata(b []byte, v Verdict) []byte {
 	b = entry(b, "reason", string(v.Reason))
+	if v.Method != "" {
+		b = entry(b, "method", v.Method)
+	}
 	if v.Policy != "" {
 		b = entry(b, "policy", v.Policy)
 	}

@@ -48,7 +48,7 @@ func same(a, b attributes) bool {
 // response is the model of Encode: what a verdict that was found sound means, for the generated code to write.
 func response(v Verdict) *auth.CheckResponse {
 	fields := map[string]*structpb.Value{}
-	for name, value := range map[string]string{"reason": string(v.Reason), "policy": v.Policy, "rule": v.Rule} {
+	for name, value := range map[string]string{"reason": string(v.Reason), "method": v.Method, "policy": v.Policy, "rule": v.Rule} {
 		if value != "" {
 			fields[name] = structpb.NewStringValue(strings.ToValidUTF8(value, "?"))
 		}

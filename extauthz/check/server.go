@@ -64,5 +64,7 @@ func (s *Server) decide(ctx context.Context, question string) (v Verdict) {
 	if err != nil {
 		return Deny(http.StatusBadRequest, BadRequest, false, "")
 	}
-	return s.decider.Decide(ctx, request)
+	v = s.decider.Decide(ctx, request)
+	v.Method = request.Method // one of a few: no other is parsed
+	return v
 }

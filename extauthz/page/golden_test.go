@@ -58,9 +58,9 @@ var pages = map[string]Answer{
 	"outside-sign-out":   OutsideSignOut("/.isogate/logout", "support.commercial.example:8443", home, time.Minute),
 	"outside-signed-out": OutsideSignedOut(home, time.Minute),
 	"sign-in-cancelled":  SignInCancelled(home),
-	"standard-refused":   StandardRefused("Müller & Söhne <Acme>", start),
-	"ways":               Ways("Müller & Söhne <Acme>", start, []string{"Sign in with a password", "Sign in <with> a passkey"}, standard),
-	"ways-standard":      Ways("", start, []string{"Sign in with a password"}, standard),
+	"standard-refused":   StandardRefused("Müller & Söhne <Acme>", start, "/again?flow=f&x=1"),
+	"ways":               Ways("Müller & Söhne <Acme>", start, []string{"Sign in with a password", "Sign in <with> a passkey"}, standard, "/again?flow=f"),
+	"ways-standard":      Ways("", start, []string{"Sign in with a password"}, standard, ""),
 }
 
 // content is the body without the stylesheet, which has a test of its own, so

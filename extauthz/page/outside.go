@@ -42,9 +42,10 @@ const Standard = "standard"
 
 // Ways offers the ways to sign in: the isolated cloud of an organisation, if it
 // is named, by a button that posts start; and the standard options by their
-// names, which post standard.
-func Ways(organisation string, start Form, options []string, standard Form) Answer {
-	v := view{Status: http.StatusOK, Icon: "lock", Title: "Choose how to sign in", Text: "These are the ways to sign in with your address."}
+// names, which post standard. again is where another address can be typed, a path
+// on the same host.
+func Ways(organisation string, start Form, options []string, standard Form, again string) Answer {
+	v := view{Status: http.StatusOK, Icon: "lock", Title: "Choose how to sign in", Text: "These are the ways to sign in with your address.", Back: another(again)}
 	if organisation != "" {
 		v.Forms = append(v.Forms, start.organisation(organisation))
 	}
@@ -63,10 +64,18 @@ func Ways(organisation string, start Form, options []string, standard Form) Answ
 
 // StandardRefused says, with 403, that people of an organisation do not sign in
 // by a standard option. Its button posts start.
-func StandardRefused(organisation string, start Form) Answer {
+func StandardRefused(organisation string, start Form, again string) Answer {
 	const reason = "standard-refused"
-	return view{Status: http.StatusForbidden, Icon: "stop", Title: texts[reason].title, Text: texts[reason].detail, Word: reason,
+	return view{Status: http.StatusForbidden, Icon: "stop", Title: texts[reason].title, Text: texts[reason].detail, Word: reason, Back: another(again),
 		Forms: []form{start.organisation(organisation)}}.posted()
+}
+
+// another leads to where another address can be typed, if that is a link.
+func another(again string) *Choice {
+	if !linkable(again) {
+		return nil
+	}
+	return &Choice{"Use another address", again}
 }
 
 // organisation is the button of an isolated cloud.

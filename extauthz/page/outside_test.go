@@ -16,10 +16,10 @@ func outside(action string) map[string]Answer {
 	to := Form{Action: action}
 	return map[string]Answer{
 		"address":       AskAddress(to, ""),
-		"cloud":         Ways("Acme", to, nil, standard),
-		"standard":      Ways("Acme", start, []string{"Password"}, to),
-		"standard only": Ways("", to, []string{"Password"}, to),
-		"refused":       StandardRefused("Acme", to),
+		"cloud":         Ways("Acme", to, nil, standard, ""),
+		"standard":      Ways("Acme", start, []string{"Password"}, to, ""),
+		"standard only": Ways("", to, []string{"Password"}, to, ""),
+		"refused":       StandardRefused("Acme", to, ""),
 		"sign-out":      OutsideSignOut(action, "support.commercial.example", "", time.Minute),
 	}
 }
@@ -41,7 +41,7 @@ func TestOutsideFormsPostToTheirOwnHostOnly(t *testing.T) {
 
 // Each form sends what belongs to it and no other form's field, and the Enter key in none of them means something that is not shown first.
 func TestWaysAreSeparateForms(t *testing.T) {
-	a := Ways("Acme", Form{"/start", []Field{{"cloud", "a"}}}, []string{"Password", "Passkey"}, Form{"/others", []Field{{"flow", "f"}}})
+	a := Ways("Acme", Form{"/start", []Field{{"cloud", "a"}}}, []string{"Password", "Passkey"}, Form{"/others", []Field{{"flow", "f"}}}, "")
 	form := regexp.MustCompile(`(?s)<form class="action" method="post" action="([^"]*)">(.*?)</form>`)
 	part := regexp.MustCompile(`<(?:input|button)[^>]*>[^<]*`)
 	var got []string
@@ -66,8 +66,8 @@ func TestOutsideEscapes(t *testing.T) {
 	const hostile = `"><script>alert(1)</script><input name="x`
 	carried := Form{"/x", []Field{{"flow", hostile}}}
 	for name, a := range map[string]Answer{
-		"address": AskAddress(carried, ""), "alert": AskAddress(Form{Action: "/x"}, hostile), "organisation": Ways(hostile, start, nil, standard),
-		"option": Ways("", start, []string{hostile}, standard), "start": Ways("Acme", carried, nil, standard), "refused": StandardRefused(hostile, start),
+		"address": AskAddress(carried, ""), "alert": AskAddress(Form{Action: "/x"}, hostile), "organisation": Ways(hostile, start, nil, standard, "/"+hostile),
+		"option": Ways("", start, []string{hostile}, standard, hostile), "start": Ways("Acme", carried, nil, standard, ""), "refused": StandardRefused(hostile, start, hostile),
 	} {
 		if bytes.Contains(a.Body, []byte("<script")) || bytes.Contains(a.Body, []byte(`name="x`)) || !bytes.Contains(a.Body, []byte("&lt;script&gt;")) {
 			t.Errorf("%s:\n%s", name, content(a))
@@ -77,7 +77,7 @@ func TestOutsideEscapes(t *testing.T) {
 
 // A page that has no way to offer must not look as if it had.
 func TestNoWaysIsUnavailable(t *testing.T) {
-	if a := Ways("", start, nil, standard); a.Status != 503 || bytes.Contains(a.Body, []byte("<form")) {
+	if a := Ways("", start, nil, standard, ""); a.Status != 503 || bytes.Contains(a.Body, []byte("<form")) {
 		t.Errorf("status %d\n%s", a.Status, content(a))
 	}
 }

@@ -3,6 +3,7 @@ package signin
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"isogate/extauthz/page"
 )
@@ -21,7 +22,7 @@ func (d *Door) chooseProvider(v visit) (page.Answer, error) {
 	if err != nil {
 		return page.StartAgain(d.Site.home(v.host)), nil
 	}
-	email, domain, err := normalEmail(form["email"])
+	email, domain, err := normalEmail(strings.TrimSpace(form["email"]))
 	if err != nil {
 		return page.AskEmail(PathSignIn, in.carry, form["email"], page.NoProvider), nil
 	}

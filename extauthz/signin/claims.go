@@ -139,7 +139,7 @@ func normalEmail(raw string) (email, domain string, err error) {
 		return "", "", fmt.Errorf("signin: not a bare e-mail address")
 	}
 	domain, err = exactDomain.ToASCII(strings.Map(asciiLower, domain))
-	if err != nil || domain == "" {
+	if err != nil || domain == "" || strings.HasSuffix(domain, ".") {
 		return "", "", fmt.Errorf("signin: not a valid e-mail domain")
 	}
 	return local + "@" + domain, domain, nil

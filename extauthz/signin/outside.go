@@ -47,17 +47,26 @@ func (d *Identity) enter(v visit) (page.Answer, error) {
 	cookie, ok := proven(v.cookies, ticket.Proof)
 	to := flow{Host: v.host, Target: ticket.Target}
 	if err != nil || !ok || !d.Now().Before(time.Unix(ticket.Expires, 0)) || !d.known(to) {
-		return page.StartAgain(d.home(v.host)), nil
+		return d.notEntered(v), nil
 	}
 	if !d.federates(v.host) {
 		return page.NotFederated(d.Site.URL(d.Site.SignIn)+PathLogout).With("set-cookie", cookie.Clear()), nil
 	}
 	current, err := d.Sealed.Open(v.host, ticket.Session)
 	if err != nil {
-		return page.StartAgain(d.home(v.host)), nil
+		return d.notEntered(v), nil
 	}
 	return page.Redirect(http.StatusSeeOther, d.url(to)).
 		With("set-cookie", session.SetOutside(ticket.Session, current, d.Now())).With("set-cookie", cookie.Clear()), nil
+}
+
+// notEntered answers whoever brings a ticket that opens nothing here. A ticket that was made for another browser still opens there: so no page
+// may stand at the address that holds it, or a script of the service that has opened a window could read it there and hand it to that browser.
+func (d *Identity) notEntered(v visit) page.Answer {
+	if len(v.query) > 0 {
+		return page.Redirect(http.StatusSeeOther, d.Site.URL(v.host)+PathEnter)
+	}
+	return page.StartAgain(d.home(v.host))
 }
 
 // askSignOut shows the button. A GET must not sign anybody out: any page can cause one.

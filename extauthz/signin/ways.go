@@ -2,6 +2,10 @@ package signin
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/idna"
 
 	"isogate/envoy/topology"
 	"isogate/extauthz/page"
@@ -51,11 +55,27 @@ func (d *Identity) choose(v visit) (page.Answer, error) {
 	if name, chosen := form[page.Standard]; chosen {
 		return d.standard(v, name, form["cloud"], carry), nil
 	}
-	_, domain, err := normalEmail(form["email"])
-	if err != nil {
+	domain := spelled(form["email"])
+	if domain == "" {
 		return page.AskAddress(page.Form{Action: PathSignIn, Carry: carry}, page.NotAnAddress), nil
 	}
 	return d.ways(d.Clouds.byDomain[domain], carry), nil
+}
+
+// spelled is the domain that browsers and mail programs make of what was typed as an address, "" if it is none. Nothing is believed because of it,
+// so it may be lenient; and it must be: a domain that was merely typed in another way, full-width, or with a dot at its end, would count as
+// unknown, and lead a person of an isolated cloud to the standard options with the organisation's password.
+func spelled(typed string) string {
+	local, domain, _ := strings.Cut(strings.TrimSpace(typed), "@")
+	mapped, err := idna.Lookup.ToASCII(domain) // UTS 46: capitals, widths, the dots of other scripts
+	if err != nil {
+		mapped = domain
+	}
+	_, domain, err = normalEmail(local + "@" + strings.TrimSuffix(mapped, "."))
+	if err != nil || !strings.Contains(domain, ".") {
+		return ""
+	}
+	return domain
 }
 
 // ways are the button of an isolated cloud, if the domain is one's, and the standard options.
@@ -66,11 +86,20 @@ func (d *Identity) ways(cloud *Federation, carry []page.Field) page.Answer {
 	}
 	switch {
 	case cloud != nil:
-		return page.Ways(cloud.Entry.Title(), toCloud(cloud, carry), options, page.Form{Action: PathSignIn, Carry: named(cloud, carry)})
+		return page.Ways(cloud.Entry.Title(), toCloud(cloud, carry), options, page.Form{Action: PathSignIn, Carry: named(cloud, carry)}, toAddress(carry))
 	case len(options) == 0:
 		return page.AskAddress(page.Form{Action: PathSignIn, Carry: carry}, page.NoWay)
 	}
-	return page.Ways("", page.Form{}, options, page.Form{Action: PathSignIn, Carry: carry})
+	return page.Ways("", page.Form{}, options, page.Form{Action: PathSignIn, Carry: carry}, toAddress(carry))
+}
+
+// toAddress is where another address can be typed.
+func toAddress(carry []page.Field) string {
+	query := url.Values{}
+	for _, f := range carry {
+		query.Set(f.Name, f.Value)
+	}
+	return PathSignIn + "?" + query.Encode()
 }
 
 // toCloud is the form of a cloud's button.
@@ -86,7 +115,7 @@ func named(cloud *Federation, carry []page.Field) []page.Field {
 func (d *Identity) standard(v visit, name, cloud string, carry []page.Field) page.Answer {
 	if cloud != "" {
 		if known := d.Clouds.byID[cloud]; known != nil {
-			return page.StandardRefused(known.Entry.Title(), toCloud(known, carry))
+			return page.StandardRefused(known.Entry.Title(), toCloud(known, carry), toAddress(carry))
 		}
 		return page.StartAgain(d.home(v.host)) // the directory has changed since
 	}

@@ -21,8 +21,7 @@ const (
 
 // What a caller branches on. Any other error means that the store could not answer: 503.
 var (
-	ErrNone = errors.New("code: none") // never issued, expired, or used up
-	ErrBusy = errors.New("code: too many pushed requests of one client")
+	ErrNone = errors.New("code: none")        // never issued, expired, or used up
 	ErrUsed = errors.New("code: used before") // the mark, or the code, was used already
 )
 

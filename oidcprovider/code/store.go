@@ -37,12 +37,12 @@ type Store struct {
 	records Records
 	now     func() time.Time
 	locks   [stripes]chan struct{}
-	pace    pace
+	shelf   *shelf
 }
 
 // New returns a store over records. now is the clock of the records' expiry too.
 func New(records Records, now func() time.Time) *Store {
-	s := &Store{records: records, now: now, pace: pace{clients: map[string]*[10]slot{}}}
+	s := &Store{records: records, now: now, shelf: newShelf()}
 	for i := range s.locks {
 		s.locks[i] = make(chan struct{}, 1)
 	}
@@ -50,19 +50,21 @@ func New(records Records, now func() time.Time) *Store {
 }
 
 // Push keeps a request until RequestLifetime is over and returns its request_uri, with 256 random bits (RFC 9126 section 7.1). It sets
-// Request.Pushed. ErrBusy says that the client has pushed as many as one may.
+// Request.Pushed. Of a client that has pushed very many, an older one gives way.
 func (s *Store) Push(ctx context.Context, r Request) (uri string, err error) {
 	r.Pushed = s.now()
-	if !s.pace.admit(r.Client, r.Pushed) {
-		return "", ErrBusy
-	}
 	value, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("code: pushing %w", err)
 	}
 	uri = uriPrefix + random()
-	if err := s.records.Put(ctx, kv.Item{Key: kindRequest + hash(uri), Value: value, Expires: s.now().Add(RequestLifetime)}); err != nil {
+	if err := s.records.Put(ctx, kv.Item{Key: kindRequest + hash(uri), Value: value, Expires: r.Pushed.Add(RequestLifetime)}); err != nil {
 		return "", fmt.Errorf("code: pushing %w", err)
+	}
+	if gone := s.shelf.add(r.Client, kindRequest+hash(uri), r.Pushed); gone != "" {
+		if _, err := s.records.Take(ctx, gone); err != nil && !errors.Is(err, kv.ErrNotFound) {
+			return "", fmt.Errorf("code: making room for %w", err)
+		}
 	}
 	return uri, nil
 }
@@ -73,7 +75,11 @@ func (s *Store) Pushed(ctx context.Context, uri string) (Request, error) {
 		return Request{}, ErrNone
 	}
 	value, err := s.records.Get(ctx, kindRequest+hash(uri))
-	return read[Request](value, err)
+	r, err := read[Request](value, err)
+	if err == nil {
+		s.shelf.open(r.Client, kindRequest+hash(uri))
+	}
+	return r, err
 }
 
 // Answer takes a request. Of parallel calls one gets it.
@@ -82,7 +88,11 @@ func (s *Store) Answer(ctx context.Context, uri string) (Request, error) {
 		return Request{}, ErrNone
 	}
 	value, err := s.records.Take(ctx, kindRequest+hash(uri))
-	return read[Request](value, err)
+	r, err := read[Request](value, err)
+	if err == nil {
+		s.shelf.take(r.Client, kindRequest+hash(uri))
+	}
+	return r, err
 }
 
 // Issue makes an authorization code of 256 random bits, which can be redeemed once within CodeLifetime.

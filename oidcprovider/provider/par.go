@@ -44,10 +44,6 @@ func (p *Provider) push(r *http.Request) (page.Answer, error) {
 		return page.Answer{}, err
 	}
 	uri, err := p.Codes.Push(r.Context(), request)
-	if errors.Is(err, code.ErrBusy) {
-		busy := fault{Status: http.StatusTooManyRequests, Code: temporarilyDown, Description: "too many requests were pushed within ten minutes", Cause: err}
-		return page.Answer{}, busy.with("retry-after", "60")
-	}
 	if err != nil {
 		return page.Answer{}, err
 	}

@@ -30,7 +30,7 @@ func (b *builder) connectionLog() *accesslogv3.AccessLog {
 
 func (b *builder) requestLog(own map[string]string) *accesslogv3.AccessLog {
 	fields := map[string]string{
-		"method":  "%REQ(:METHOD)%",
+		"method":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:method)%", // the check's word for it: a client may send any text as its method
 		"route":   "%ROUTE_NAME%",
 		"reason":  "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:reason)%",
 		"code":    "%RESPONSE_CODE%",

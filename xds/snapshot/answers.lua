@@ -1,5 +1,6 @@
 -- A product or service may not set a cookie whose name begins with __Host-isogate: it could put a session of its own making into a person's browser.
--- Nor may it send headers with which Envoy is steered, or that carry our identity headers back out.
+-- Nor may it send headers with which Envoy is steered, or that carry our identity headers back out, or that clear the cookies of its whole domain:
+-- browsers take the sessions of all its neighbours with them.
 
 local function ours(line)
   -- RFC 6265bis section 5.6: white space around the name does not count, and "=name=value" is sent back as "name=value". Quotes are no part of
@@ -13,6 +14,14 @@ local function steers(name)
     or string.sub(name, 1, 11) == "x-isolated-" or string.sub(name, 1, 9) == "x-isogate"
 end
 
+local function clears(headers)
+  for i = 1, headers:getNumValues("clear-site-data") do
+    local value = string.lower(headers:getAtIndex("clear-site-data", i - 1))
+    if string.find(value, "cookies", 1, true) or string.find(value, "*", 1, true) then return true end
+  end
+  return false
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   local removed = {}
@@ -20,6 +29,7 @@ function envoy_on_response(handle)
     if steers(name) then removed[#removed + 1] = name end
   end
   for _, name in ipairs(removed) do headers:remove(name) end
+  if clears(headers) then headers:remove("clear-site-data") end
 
   local lines = {}
   for i = 1, headers:getNumValues("set-cookie") do
