@@ -81,12 +81,12 @@ func (s *stage) walkTickets(t *testing.T) {
 	} {
 		changed := *enter
 		changed.RawQuery = url.Values{"ticket": {value}}.Encode()
-		if a := must(t)(b.Step(changed.String())); a.Status < 400 {
+		if a := must(t)(b.Open(changed.String())); a.Status < 400 {
 			t.Errorf("a ticket, %s: %d", what, a.Status)
 		}
 	}
-	want(t, "a ticket in another browser", must(t)(s.Browser().Step(enter.String())), 400)
-	want(t, "a ticket at another host", must(t)(b.Step(strings.Replace(enter.String(), "//market.", "//support.", 1))), 400)
+	want(t, "a ticket in another browser", must(t)(s.Browser().Open(enter.String())), 400)
+	want(t, "a ticket at another host", must(t)(b.Open(strings.Replace(enter.String(), "//market.", "//support.", 1))), 400)
 	for what, value := range map[string]string{"forged": "A" + flow[1:], "an address": s.stray.at("flow"), "expired": open.aged(t, "flow", s.file.Platform.IdentityHost, flow)} {
 		want(t, "a flow, "+what, must(t)(s.Browser().Step(s.at("id", "/.isogate/signin?flow="+url.QueryEscape(value)))), 400)
 	}
