@@ -19,7 +19,8 @@ func problem(title, status, reason string) string {
 	return `{"type":"about:blank","title":"` + title + `","status":` + status + `,"reason":"` + reason + `"}`
 }
 
-// unavailablePage is what a person sees where a program gets the problem. Nothing but its own style may act in it.
+// unavailablePage is what a person sees where a program gets the problem: extauthz's own page for that reason, byte for byte, since only where
+// extauthz cannot answer does Envoy. Nothing but its own style may act in it.
 //
 //go:embed unavailable.html
 var unavailablePage string
@@ -38,7 +39,7 @@ func localReplies() *hcmv3.LocalReplyConfig {
 		{statusIs(500), "unavailable"},         // Envoy refused what the check wanted to change
 		{flagged("UF", "UH", "UC", "UO", "UR", "UT", "URX"), "upstream"},
 	} {
-		page := mapTo503(both(failure.filter, acceptsPages()), unavailablePage, "text/html; charset=utf-8")
+		page := mapTo503(both(failure.filter, acceptsPages()), strings.ReplaceAll(unavailablePage, "%", "%%"), "text/html; charset=utf-8")
 		for name, value := range map[string]string{"cache-control": "no-store", "content-security-policy": unavailablePolicy, "x-content-type-options": "nosniff"} {
 			page.HeadersToAdd = append(page.HeadersToAdd, overwrite(name, value))
 		}
