@@ -28,6 +28,7 @@ type outside struct {
 	sessions *keys.Sealers // of the sessions themselves
 	users    []byte        // key of the ids that services know people by; read once: another one would make strangers of everybody
 	answers  *profile.Answers
+	faults   *signin.CloudLog
 	signIns  *prometheus.CounterVec
 
 	state atomic.Pointer[outsideState]
@@ -69,7 +70,8 @@ func startOutside(p *daemon.Process, c *config) ([]daemon.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []daemon.Unit{admin, watch, door, checks}, nil
+	clouds := daemon.Unit{Name: "clouds", Run: func(ctx context.Context) error { return signin.RunFederations(ctx, live.federations) }}
+	return []daemon.Unit{admin, clouds, watch, door, checks}, nil
 }
 
 // open reads the keys and makes the first state. It asks no isolated cloud.
@@ -85,15 +87,34 @@ func (o *outside) open(c *config) (err error) {
 		return err
 	}
 	o.signIns = signin.FederatedMetrics(o.process.Admin.Metrics)
-	unanswered := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "isogate_cloud_unanswered_total", Help: "Times that an isolated cloud did not say whether a session lives, by cloud; at most one in ten seconds.",
-	}, []string{"cloud"})
-	o.process.Admin.Metrics.MustRegister(unanswered)
-	o.answers = profile.NewAnswers(time.Now, func(cloud string, err error) {
-		unanswered.WithLabelValues(cloud).Inc()
-		o.process.Log.Warn("an isolated cloud does not say whether sessions live: they go on until their end", "cloud", cloud, "cause", err.Error())
-	})
+	o.faults = signin.NewCloudLog(o.process.Log, time.Now)
+	o.answers = profile.NewAnswers(time.Now, o.unanswered())
 	return o.apply(c)
+}
+
+// unanswered counts and logs that a cloud did not say whether a session lives.
+func (o *outside) unanswered() func(cloud string, err error) {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "isogate_cloud_unanswered_total",
+		Help: "Times that an isolated cloud did not say whether a session lives, by cloud; while it does not answer, one in ten seconds.",
+	}, []string{"cloud"})
+	o.process.Admin.Metrics.MustRegister(counter)
+	return func(cloud string, err error) {
+		counter.WithLabelValues(cloud).Inc()
+		o.faults.Warn(context.Background(), cloud, "an isolated cloud does not say whether sessions live: they go on until their end", err)
+	}
+}
+
+// federations are the clouds of the moment.
+func (o *outside) federations() []*signin.Federation {
+	return federationsOf(o.state.Load().clouds)
+}
+
+func federationsOf(clouds []cloud) (all []*signin.Federation) {
+	for _, of := range clouds {
+		all = append(all, of.federation)
+	}
+	return all
 }
 
 // Decide answers a check with the state of the moment.
@@ -112,17 +133,13 @@ func (o *outside) apply(c *config) error {
 	if err != nil {
 		return err
 	}
-	var all []*signin.Federation
-	for _, of := range clouds {
-		all = append(all, of.federation)
-	}
 	flows := signin.Flows{Site: signin.OfPlatform(*c.Platform), Seal: o.sealers, Now: time.Now}
 	sealed := session.Sealed{Keys: o.sessions, Now: time.Now}
-	federations, every := signin.NewFederations(all), c.ExtAuthz.CheckEvery.Or(defaultCheck)
+	federations, every := signin.NewFederations(federationsOf(clouds)), c.ExtAuthz.CheckEvery.Or(defaultCheck)
 	checks := profile.Checks{Sealed: sealed, Clouds: federations, Answers: o.answers, Every: every}
 	identity := &signin.Identity{
-		Flows: flows, Platform: *c.Platform, Sealed: sealed, Clouds: federations, Grants: o.answers, Within: every,
-		Log: o.process.Log, SignIns: o.signIns,
+		Flows: flows, Platform: *c.Platform, Sealed: sealed, Clouds: federations, Grants: checks, Within: every,
+		Log: o.process.Log, Faults: o.faults, SignIns: o.signIns,
 	}
 	o.state.Store(&outsideState{
 		config: c, clouds: clouds, door: identity.Handler(),

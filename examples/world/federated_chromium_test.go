@@ -47,9 +47,9 @@ func (c *chromiumTab) shows(heading string) {
 // types fills in the e-mail address as a person does, and sends it by the keyboard.
 func (c *chromiumTab) types(email string) {
 	c.t.Helper()
-	if focused := value(c, chromedp.Evaluate[string](`document.activeElement.name || ""`)); focused != "email" {
-		c.t.Errorf("the focus is on %q", focused)
-	}
+	eventually(c.t, "the focus is on the address", func() bool {
+		return value(c, chromedp.Evaluate[string](`document.activeElement.name || ""`)) == "email"
+	})
 	c.do(chromedp.SendKeys(chromedp.CSS("input[name=email]"), email+"\r"))
 }
 

@@ -108,7 +108,7 @@ func TestOutsideTicketsThatWereNeverGiven(t *testing.T) {
 		"flipped": "?ticket=" + flip(ticket, len(ticket)/2), "flipped at the start": "?ticket=" + flip(ticket, 1), "flipped at the end": "?ticket=" + flip(ticket, len(ticket)-2),
 		"doubled": "?ticket=" + ticket + "&ticket=" + ticket, "flow": "?ticket=" + flow, "session": "?ticket=" + outsideOf(b, "id"), "huge": "?ticket=" + strings.Repeat("A", 20000),
 	} {
-		a := must(t)(b.Step(base + query))
+		a := must(t)(b.Open(base + query))
 		if a.Status < 400 || a.Status >= 500 || len(a.Set) != 0 || outsideOf(b, "support") != "" {
 			t.Errorf("%s: %d, cookies %d", name, a.Status, len(a.Set))
 		}

@@ -57,6 +57,7 @@ var pages = map[string]Answer{
 	"not-federated":      NotFederated("https://auth.acme.example/.isogate/logout"),
 	"outside-sign-out":   OutsideSignOut("/.isogate/logout", "support.commercial.example:8443", home, time.Minute),
 	"outside-signed-out": OutsideSignedOut(home, time.Minute),
+	"outside-unheard":    OutsideSignedOutUnheard(home),
 	"sign-in-cancelled":  SignInCancelled(home),
 	"standard-refused":   StandardRefused("Müller & Söhne <Acme>", start, "/again?flow=f&x=1"),
 	"ways":               Ways("Müller & Söhne <Acme>", start, []string{"Sign in with a password", "Sign in <with> a passkey"}, standard, "/again?flow=f"),

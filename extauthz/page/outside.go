@@ -130,8 +130,17 @@ func OutsideSignOut(action, host, back string, within time.Duration) Answer {
 
 // OutsideSignedOut confirms the sign-out. home leads to a new sign-in.
 func OutsideSignedOut(home string, within time.Duration) Answer {
+	return signedOutHere(home, elsewhere(within))
+}
+
+// OutsideSignedOutUnheard confirms it where the isolated cloud could not be told.
+func OutsideSignedOutUnheard(home string) Answer {
+	return signedOutHere(home, "Your organisation’s cloud could not be told, so other services may keep you signed in for up to 24 hours: sign out there too.")
+}
+
+func signedOutHere(home, elsewhere string) Answer {
 	v := view{Status: http.StatusOK, Icon: "check", Title: "You are signed out",
-		Text: "You are signed out here. " + elsewhere(within) + " On a shared computer, close the browser too."}
+		Text: "You are signed out here. " + elsewhere + " On a shared computer, close the browser too."}
 	if linkable(home) {
 		v.Action = &Choice{"Sign in again", home}
 	}

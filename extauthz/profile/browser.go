@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"isogate/extauthz/check"
 	"isogate/extauthz/page"
@@ -117,3 +118,10 @@ func failed(r check.Request, reason check.Reason, cause error) check.Verdict {
 	v.Cause = cause
 	return v
 }
+
+// leastStream is how long every request may last: one that came in the last moment of a session is answered, and not cut off as if what answers
+// it were at fault. By so much a stream may outlive its session.
+const leastStream = time.Second
+
+// streamFor is how long a request may last, from the limit of its backend and what is left of the session.
+func streamFor(limit, left time.Duration) time.Duration { return min(limit, max(left, leastStream)) }

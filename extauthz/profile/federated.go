@@ -22,30 +22,43 @@ type Checks struct {
 	Every   time.Duration // how old the cloud's word may be
 }
 
-// renewed gives a session the newest that its cloud said, and the cookie that says so too, "" if the one that came does; ErrNone if the session
-// has ended. Where the cloud does not answer, the session goes on as its cookie has it, and ends with that.
-func (c Checks) renewed(ctx context.Context, host string, o session.Outside) (session.Outside, string, error) {
+var _ signin.Grants = Checks{}
+
+// End ends the grant of a session here, at every host.
+func (c Checks) End(o session.Outside) { c.Answers.End(o) }
+
+// Living gives a session the newest that its cloud said, after asking if that is older than every; ErrNone if it has ended. Where the cloud does
+// not answer, the session goes on as its cookie has it, and ends with that. There is no other error.
+func (c Checks) Living(ctx context.Context, o session.Outside, every time.Duration) (session.Outside, error) {
+	asking := o
 	if o.Checked.After(c.Sealed.Now()) { // by a clock that was wrong, here or at a replica
-		o.Checked = time.Time{}
+		asking.Checked = time.Time{}
 	}
-	known := c.Answers.about(ctx, o, c.Every, c.Clouds)
-	if known.dead {
-		return session.Outside{}, "", session.ErrNone
+	known, ended := c.Answers.about(ctx, asking, every, c.Clouds)
+	if ended {
+		return session.Outside{}, session.ErrNone
 	}
-	if !known.asked.After(o.Checked) {
-		return o, "", nil
+	if known.asked.After(asking.Checked) {
+		o = o.Until(known.ends)
+		o.Checked = known.asked
 	}
-	o = o.Until(known.ends)
-	o.Checked = known.asked
-	now := c.Sealed.Now()
-	if !now.Before(o.Ends) {
-		return session.Outside{}, "", session.ErrNone
+	if !c.Sealed.Now().Before(o.Ends) {
+		return session.Outside{}, session.ErrNone
 	}
-	value, err := c.Sealed.Seal(host, o)
+	return o, nil
+}
+
+// renewed is Living, with the cookie that says so too, "" if the one that came does.
+func (c Checks) renewed(ctx context.Context, host string, o session.Outside) (session.Outside, string, error) {
+	living, err := c.Living(ctx, o, c.Every)
+	if err != nil || living.Checked.Equal(o.Checked) {
+		return living, "", err
+	}
+	value, err := c.Sealed.Seal(host, living)
 	if err != nil {
 		return session.Outside{}, "", err
 	}
-	return o, session.SetOutside(value, o, now), nil
+	return living, session.SetOutside(value, living, c.Sealed.Now()), nil
 }
 
 // Federated decides for requests from a browser to a service outside. It knows nobody but by the sealed cookie, writes nothing down, and no
@@ -133,7 +146,7 @@ func (f *Federated) person(r check.Request, s topology.Service, o session.Outsid
 		Set: append(set,
 			page.Field{Name: HeaderCloud, Value: o.Cloud},
 			page.Field{Name: HeaderUser, Value: session.ServiceUserID(f.users, s.ID, o.Cloud, o.Subject)}),
-		Stream: min(s.Stream(), max(o.Ends.Sub(f.flows.Now()), time.Millisecond)),
+		Stream: streamFor(s.Stream(), o.Ends.Sub(f.flows.Now())),
 	}
 }
 

@@ -252,9 +252,16 @@ func TestASessionOutsideEnds(t *testing.T) {
 	s.clouds.expects(t, 0, "checked a second before")
 }
 
-// A stream cannot outlive the end that is known, nor the service's limit.
+// A stream cannot outlive the end that is known, but by the second that every request has, nor the service's limit.
 func TestAStreamOutsideEndsWithItsSession(t *testing.T) {
 	s := newSide(t)
+	last := s.outside().Until(start.Add(time.Minute))
+	s.now = last.Ends.Add(-time.Millisecond)
+	last.Checked = s.now.Truncate(time.Second)
+	if v := s.expect(to(statusHost, "GET", "/x", "cookie", s.cookie(statusHost, last)), pass(check.Session)); v.Stream != time.Second {
+		t.Errorf("in the last millisecond: %s", v.Stream)
+	}
+	s.now = start
 	for left, want := range map[time.Duration]time.Duration{
 		24 * time.Hour: 24 * time.Hour, time.Hour: time.Hour, time.Second: time.Second,
 	} {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"isogate/envoy/topology"
 	"isogate/extauthz/check"
@@ -121,7 +120,7 @@ func (in *Ingress) person(r check.Request, p topology.Product, cookies session.C
 	remove = slices.DeleteFunc(remove, func(name string) bool { return name == usercontext.Header })
 	return check.Verdict{
 		Allow: true, Reason: check.Session, Set: append(set, page.Field{Name: usercontext.Header, Value: token}), Remove: remove,
-		Stream: min(p.Stream(), max(s.Expiry(limits).Sub(now), time.Millisecond)),
+		Stream: streamFor(p.Stream(), s.Expiry(limits).Sub(now)),
 		Rule:   rule,
 	}
 }

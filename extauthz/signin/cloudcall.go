@@ -20,19 +20,37 @@ import (
 const (
 	cloudTimeout      = 3 * time.Second  // a repeated request included
 	maxTurns          = 64               // sign-ins that wait for one cloud at a time
+	maxRevokes        = 64               // revocations that wait for one cloud at a time
 	maxCloudAnswer    = 32 << 10         // bytes
 	assertionLifetime = 60 * time.Second // of a client assertion
+	maxCause          = 300              // bytes of an error that may repeat what a cloud sent
 )
 
-// inTurn keeps strangers who press the button from piling up before a cloud that is slow.
-func (f *Federation) inTurn(call func() error) error {
+// inTurn keeps calls that strangers can cause from piling up before a cloud that is slow.
+func inTurn(turns chan struct{}, call func() error) error {
 	select {
-	case f.turns <- struct{}{}:
-		defer func() { <-f.turns }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 		return call()
 	default:
-		return fmt.Errorf("%w: %d sign-ins wait for it already", errCloud, maxTurns)
+		return fmt.Errorf("%w: %d calls wait for it already", errCloud, cap(turns))
 	}
+}
+
+// cloudFault is errCloud with a cause that may repeat what the cloud sent: package net/http quotes a header that it cannot read, however long it
+// is, and a cloud could fill the log with it, or forge lines of it. So it is cut, and what is no printable ASCII is a question mark.
+func cloudFault(what string, cause error) error {
+	text := cause.Error()
+	if len(text) > maxCause {
+		text = text[:maxCause] + "..."
+	}
+	shown := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+	return fmt.Errorf("%w: %s: %s", errCloud, what, shown)
 }
 
 // proving is a client whose requests prove that we hold a session's key.
@@ -108,12 +126,12 @@ func send(client *http.Client, r *http.Request) (cloudAnswer, error) {
 	r.Header.Set("Accept", "application/json")
 	answer, err := client.Do(r)
 	if err != nil {
-		return cloudAnswer{}, fmt.Errorf("%w: %w", errCloud, err)
+		return cloudAnswer{}, cloudFault("no answer", err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxCloudAnswer+1))
 	if err != nil {
-		return cloudAnswer{}, fmt.Errorf("%w: %w", errCloud, err)
+		return cloudAnswer{}, cloudFault("no whole answer", err)
 	}
 	if len(body) > maxCloudAnswer {
 		return cloudAnswer{}, fmt.Errorf("%w: %s answered more than %d bytes", errCloud, r.URL.Path, maxCloudAnswer)

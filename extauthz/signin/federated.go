@@ -47,8 +47,7 @@ func (d *Identity) start(v visit) (page.Answer, error) {
 	}
 	address, err := cloud.Begin(v.Context(), begun, state)
 	if err != nil {
-		d.SignIns.WithLabelValues(resultUnavailable).Inc()
-		return page.CloudUnavailable(d.again(v, back)), err
+		return d.unavailable(v, cloud.Entry.ID, back, err), nil
 	}
 	answer := page.Continue(address)
 	for _, old := range v.cookies.Surplus() {
@@ -98,7 +97,7 @@ func (d *Identity) callback(v visit) (page.Answer, error) {
 	var answer page.Answer
 	made, err := cloud.Finish(v.Context(), v.query, begun.Begun)
 	if err != nil {
-		answer, err = d.refuse(v, begun.Back, err)
+		answer, err = d.refuse(v, begun, err), nil
 	} else {
 		answer, err = d.establish(v, made, begun.Back)
 	}
@@ -119,17 +118,23 @@ func (d *Identity) uncalled(v visit, begun outsideState) page.Answer {
 }
 
 // refuse answers for a cloud's answer that does not let a person in.
-func (d *Identity) refuse(v visit, back *flow, err error) (page.Answer, error) {
+func (d *Identity) refuse(v visit, begun outsideState, err error) page.Answer {
 	if _, refused := errors.AsType[Refusal](err); refused {
 		d.SignIns.WithLabelValues(resultCancelled).Inc()
-		return page.SignInCancelled(d.again(v, back)), nil
+		return page.SignInCancelled(d.again(v, begun.Back))
 	}
 	if errors.Is(err, errAnswer) {
 		d.SignIns.WithLabelValues(resultStartAgain).Inc()
-		return page.StartAgain(d.again(v, back)), nil
+		return page.StartAgain(d.again(v, begun.Back))
 	}
+	return d.unavailable(v, begun.Cloud, begun.Back, err)
+}
+
+// unavailable answers for a cloud that cannot be used. Any stranger can press the button, so it is not logged each time.
+func (d *Identity) unavailable(v visit, cloud string, back *flow, err error) page.Answer {
 	d.SignIns.WithLabelValues(resultUnavailable).Inc()
-	return page.CloudUnavailable(d.again(v, back)), err
+	d.Faults.Warn(v.Context(), cloud, "an isolated cloud cannot sign people in", err)
+	return page.CloudUnavailable(d.again(v, back))
 }
 
 // again is where a person whose sign-in failed begins anew: at the place they wanted, which sends them here with a new flow.
@@ -173,12 +178,15 @@ func (d *Identity) takeOver(v visit, made session.Outside, back *flow) (page.Ans
 // revokeTimeout is how long a person waits for a cloud to hear of a sign-out.
 const revokeTimeout = 2 * time.Second
 
-// revoke ends a grant as well as it can: what the cloud did not hear of lives on there, without anybody here who holds it.
-func (d *Identity) revoke(v visit, o session.Outside) {
-	d.Grants.End(o.Cloud, o.Grant) // first: from then on no check believes in it, whether its cloud answers or not
+// revoke ends a grant, and tells whether its cloud heard of it. What it did not hear of lives on there, without anybody here who holds it; and
+// other replicas of this door learn nothing of it, since they ask the cloud.
+func (d *Identity) revoke(v visit, o session.Outside) (heard bool) {
+	d.Grants.End(o) // first: from then on no check believes in it, whether its cloud answers or not
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.Context()), revokeTimeout)
 	defer cancel()
 	if err := d.Clouds.Revoke(ctx, o); err != nil {
-		d.Log.WarnContext(v.Context(), "an isolated cloud did not hear that a grant is over", "cloud", o.Cloud, "cause", err.Error())
+		d.Faults.Warn(v.Context(), o.Cloud, "an isolated cloud did not hear that a grant is over", err)
+		return false
 	}
+	return true
 }

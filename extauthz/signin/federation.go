@@ -30,6 +30,10 @@ const (
 // errCloud means that an isolated cloud does not answer or answers nonsense: nobody's fault here, and worth another try.
 var errCloud = errors.New("signin: the isolated cloud cannot be used")
 
+// ErrRefused means that an isolated cloud answers, and does not take a session's token or its proof, without a word of whether the session lives.
+// Keys that changed there, or a clock, may be at fault: the session may live, and so do those of others.
+var ErrRefused = errors.New("signin: the isolated cloud does not take the session's token")
+
 // Federation is the client of one isolated cloud's OAuth server, in the FAPI 2.0 Security Profile: pushed requests (RFC 9126), PKCE
 // (RFC 7636), private_key_jwt (RFC 7523), a key for each sign-in (DPoP, RFC 9449) and iss in each answer (RFC 9207).
 //
@@ -38,10 +42,11 @@ type Federation struct {
 	Entry    topology.Directory
 	signers  *keys.Signers
 	client   *http.Client
-	keys     keys.KeySource
+	keys     *keys.Remote
 	callback string
 	now      func() time.Time
-	turns    chan struct{}
+	turns    chan struct{} // of sign-ins
+	revokes  chan struct{} // under way
 }
 
 // NewFederation asks nothing yet. client says how the cloud is reached and trusted; callback is our redirect URI, which the cloud has on file.
@@ -52,9 +57,12 @@ func NewFederation(entry topology.Directory, signers *keys.Signers, client *http
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Federation{
 		Entry: entry, signers: signers, client: &own, keys: keys.NewRemote(entry.Issuer+cloudJWKS, &own, now),
-		callback: callback, now: now, turns: make(chan struct{}, maxTurns),
+		callback: callback, now: now, turns: make(chan struct{}, maxTurns), revokes: make(chan struct{}, maxRevokes),
 	}
 }
+
+// Run keeps the cloud's keys fresh until ctx ends, so that a withdrawn one dies in time although nobody signs in.
+func (f *Federation) Run(ctx context.Context) error { return f.keys.Run(ctx) }
 
 // attempt is what must be remembered of a sign-in until its answer comes, by nobody but whoever began it.
 type attempt struct {
@@ -78,7 +86,7 @@ func (f *Federation) Begin(ctx context.Context, begun attempt, state string) (ad
 	var pushed struct {
 		URI string `json:"request_uri"`
 	}
-	err = f.inTurn(func() error {
+	err = inTurn(f.turns, func() error {
 		answer, err := f.post(ctx, f.client, cloudPAR, url.Values{
 			"response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {f.callback}, "state": {state}, "nonce": {begun.Nonce},
 			"code_challenge": {oauth2.S256ChallengeFromVerifier(begun.Verifier)}, "code_challenge_method": {"S256"},
@@ -115,7 +123,7 @@ func (f *Federation) Finish(ctx context.Context, answer map[string]string, begun
 		return session.Outside{}, errAnswer
 	}
 	var made session.Outside
-	err := f.inTurn(func() error {
+	err := inTurn(f.turns, func() error {
 		given, err := f.exchange(ctx, answer["code"], begun)
 		if err == nil {
 			made, err = f.judge(ctx, given, begun)
@@ -189,7 +197,7 @@ func (f *Federation) judge(ctx context.Context, given tokens, begun attempt) (se
 		Type: "JWT", Issuer: f.Entry.Issuer, Audience: f.Entry.Client.ID, Now: f.now, Skew: skew,
 	})
 	if err != nil {
-		return session.Outside{}, fmt.Errorf("%w: the ID token: %w", errCloud, err)
+		return session.Outside{}, cloudFault("the ID token", err)
 	}
 	var who whose
 	if err := errors.Join(keys.Exact(raw, "sub", "nonce", "isolated_cloud_id", "sid", "session_expiry"), json.Unmarshal(raw, &who)); err != nil {
@@ -212,7 +220,8 @@ func (f *Federation) judge(ctx context.Context, given tokens, begun attempt) (se
 	return made, nil
 }
 
-// Check asks until when a session lives. session.ErrNone means that the cloud says it is over; any other error, that nothing is known.
+// Check asks until when a session lives. session.ErrNone means that the cloud says it is over; ErrRefused, that it does not take the token; any
+// other error, that nothing is known.
 func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.Time, err error) {
 	client, err := f.proving(o.Key)
 	if err != nil {
@@ -228,9 +237,14 @@ func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.
 		CloudID string `json:"isolated_cloud_id"`
 		Expiry  int64  `json:"session_expiry"` // Unix seconds
 	}
-	// A 401 without this word may be a fault of ours, such as a clock, and must sign nobody out.
-	if answer.status == http.StatusUnauthorized && answer.read(answer.status, &said, "active") == nil && said.Active != nil && !*said.Active {
-		return time.Time{}, session.ErrNone
+	if answer.status == http.StatusUnauthorized {
+		if answer.read(answer.status, &said, "active") == nil && said.Active != nil && !*said.Active {
+			return time.Time{}, session.ErrNone
+		}
+		if answer.word() == "invalid_token" {
+			return time.Time{}, fmt.Errorf("%w: %q", ErrRefused, answer.word())
+		}
+		return time.Time{}, answer.unexpected() // a proof that was refused says more about our clock than about the session
 	}
 	if err := answer.read(http.StatusOK, &said, "active", "sub", "isolated_cloud_id", "session_expiry"); err != nil {
 		return time.Time{}, err
@@ -241,14 +255,16 @@ func (f *Federation) Check(ctx context.Context, o session.Outside) (expiry time.
 	return time.Unix(said.Expiry, 0), nil
 }
 
-// Revoke ends a session's grant (RFC 7009).
+// Revoke ends a session's grant (RFC 7009). Somebody who signs in and out all the time must not pile up revocations before a cloud that is slow.
 func (f *Federation) Revoke(ctx context.Context, o session.Outside) error {
-	answer, err := f.post(ctx, f.client, cloudRevoke, url.Values{"token": {o.Token}})
-	if err != nil {
-		return err
-	}
-	if answer.status != http.StatusOK { // RFC 7009 section 2.2: whatever became of the token
-		return answer.unexpected()
-	}
-	return nil
+	return inTurn(f.revokes, func() error {
+		answer, err := f.post(ctx, f.client, cloudRevoke, url.Values{"token": {o.Token}})
+		if err != nil {
+			return err
+		}
+		if answer.status != http.StatusOK { // RFC 7009 section 2.2: whatever became of the token
+			return answer.unexpected()
+		}
+		return nil
+	})
 }

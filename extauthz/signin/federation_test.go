@@ -230,7 +230,7 @@ func TestRequestURIStaysOneParameter(t *testing.T) {
 	}
 }
 
-// The session resource: only the cloud's own word, about this very session, ends it.
+// The session resource: only the cloud's own word, about this very session, ends it; a token that it does not take is told from an outage.
 func TestCheck(t *testing.T) {
 	says := func(status int, body map[string]any) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { reply(w, status, body) }
@@ -240,7 +240,7 @@ func TestCheck(t *testing.T) {
 		say(change)(body)
 		return body
 	}
-	unknown := errors.New("anything but none")
+	unknown, refused := errors.New("anything but these"), ErrRefused
 	for _, tt := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -256,6 +256,7 @@ func TestCheck(t *testing.T) {
 		{"401, active in another spelling", says(401, map[string]any{"Active": false}), unknown},
 		{"401, a proof that is refused", says(401, map[string]any{"error": "invalid_dpop_proof"}), unknown},
 		{"401 and HTML", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401); _, _ = w.Write([]byte("<html>")) }, unknown},
+		{"401, the token is refused", says(401, map[string]any{"error": "invalid_token"}), refused},
 		{"403 and inactive", says(403, map[string]any{"active": false}), unknown},
 		{"200 and inactive", says(200, alive(map[string]any{"active": false})), unknown},
 		{"200 and nothing", says(200, map[string]any{}), unknown},
@@ -283,7 +284,7 @@ func TestCheck(t *testing.T) {
 				}
 			})
 			expiry, err := r.Clouds.Check(t.Context(), p.at(supportHost))
-			if tt.want == nil && (err != nil || !expiry.After(r.clock.now())) || tt.want != nil && err == nil || errors.Is(err, session.ErrNone) != (tt.want == session.ErrNone) {
+			if tt.want == nil && (err != nil || !expiry.After(r.clock.now())) || tt.want != nil && err == nil || errors.Is(err, session.ErrNone) != (tt.want == session.ErrNone) || errors.Is(err, ErrRefused) != (tt.want == ErrRefused) {
 				t.Errorf("%s, %v", expiry, err)
 			}
 			if err != nil && strings.Contains(err.Error(), p.at(supportHost).Token) {

@@ -2,7 +2,6 @@ package signin
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -20,11 +19,14 @@ const (
 	PathFederatedCallback = "/.isogate/federated/callback"
 )
 
-// Grants remembers which grants are over, for the checks and the door alike. If only one of them knew, each would send people to the other for
-// ever while their cloud does not answer.
+// Grants remembers which grants are over, and what their clouds said of the others, for the checks and the door alike. If only one of them knew,
+// each would send people to the other for ever while their cloud does not answer; and each would ask the cloud as often as people come.
 type Grants interface {
-	End(cloud, grant string)
-	Ended(cloud, grant string) bool
+	// End ends the grant of a session here, whatever its cloud says.
+	End(o session.Outside)
+	// Living gives a session the newest that its cloud said, after asking if that is older than every, and within a second. session.ErrNone, the
+	// only error, means that it is over; one of which nothing can be found out goes on.
+	Living(ctx context.Context, o session.Outside, every time.Duration) (session.Outside, error)
 }
 
 // Identity is the door of the commercial side: it finds out from the domain of an address which isolated cloud signs a person in, sends them
@@ -40,6 +42,7 @@ type Identity struct {
 	Grants   Grants
 	Within   time.Duration // how long other services may take to notice a sign-out
 	Log      *slog.Logger
+	Faults   *CloudLog              // what goes wrong with isolated clouds; outlives a reload of the file
 	SignIns  *prometheus.CounterVec // by result
 }
 
@@ -123,31 +126,18 @@ func (d *Identity) federates(host string) bool {
 	return false
 }
 
-// aliveTimeout is how long a person waits to hear whether the session still lives. An unanswered question ends no session.
-const aliveTimeout = time.Second
+// askEvery is how old a cloud's word may be for a hand-over. It is short: a session that is over inside would else go from here to a service,
+// which would send the person back here, and so on. It is not nothing: a person can come here as often as they like, and the cloud would have to
+// answer each time.
+const askEvery = 2 * time.Second
 
-// living is the visitor's session at this host, or session.ErrNone. It asks the cloud each time: a session that is over inside would else go
-// from here to a service, which would send the person back here, and so on.
+// living is the visitor's session at this host, or session.ErrNone. A cloud that left the directory has none.
 func (d *Identity) living(v visit) (session.Outside, error) {
 	o, err := d.Sealed.Open(v.host, v.cookies.Outside)
-	if err != nil || d.Grants.Ended(o.Cloud, o.Grant) {
+	if err != nil || d.Clouds.byID[o.Cloud] == nil {
 		return session.Outside{}, session.ErrNone
 	}
-	ctx, cancel := context.WithTimeout(v.Context(), aliveTimeout)
-	defer cancel()
-	expiry, err := d.Clouds.Check(ctx, o)
-	switch {
-	case errors.Is(err, session.ErrNone):
-		return session.Outside{}, session.ErrNone
-	case err != nil:
-		d.Log.WarnContext(v.Context(), "an isolated cloud does not say whether a session lives: it goes on until its end", "cloud", o.Cloud, "cause", err.Error())
-		return o, nil
-	}
-	o.Checked = d.Now().Truncate(time.Second)
-	if o = o.Until(expiry); !o.Ends.After(d.Now()) {
-		return session.Outside{}, session.ErrNone
-	}
-	return o, nil
+	return d.Grants.Living(v.Context(), o, askEvery)
 }
 
 // hold sets a session's cookie at the host of a visit.

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"isogate/extauthz/session"
@@ -26,7 +27,7 @@ func NewFederations(all []*Federation) Federations {
 }
 
 // Check asks the cloud of a session until when it lives. session.ErrNone means that it is over: the cloud says so, or is no longer in the
-// directory. Any other error means that nothing is known.
+// directory. ErrRefused means that the cloud does not take the session's token; any other error, that nothing is known.
 func (f Federations) Check(ctx context.Context, o session.Outside) (expiry time.Time, err error) {
 	if cloud, there := f.byID[o.Cloud]; there {
 		return cloud.Check(ctx, o)
@@ -40,4 +41,41 @@ func (f Federations) Revoke(ctx context.Context, o session.Outside) error {
 		return cloud.Revoke(ctx, o)
 	}
 	return nil
+}
+
+// lookEvery is how soon a cloud that came to the directory, or left it, is noticed.
+const lookEvery = 5 * time.Second
+
+// RunFederations runs the clouds of the directory, as it is at each moment, until ctx ends.
+func RunFederations(ctx context.Context, federations func() []*Federation) error {
+	running := map[*Federation]context.CancelFunc{}
+	var all sync.WaitGroup
+	defer all.Wait()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		running = runThese(ctx, federations(), running, &all)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// runThese starts those that do not run yet, and ends the others.
+func runThese(ctx context.Context, wanted []*Federation, running map[*Federation]context.CancelFunc, all *sync.WaitGroup) map[*Federation]context.CancelFunc {
+	these := map[*Federation]context.CancelFunc{}
+	for _, f := range wanted {
+		if these[f] = running[f]; these[f] == nil {
+			own, cancel := context.WithCancel(ctx)
+			these[f] = cancel
+			all.Go(func() { _ = f.Run(own) }) // it ends with its context alone
+		}
+		delete(running, f)
+	}
+	for _, end := range running {
+		end()
+	}
+	return these
 }

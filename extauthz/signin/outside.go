@@ -84,8 +84,11 @@ func (d *Identity) signOut(v visit) (page.Answer, error) {
 	if err != nil {
 		return d.signedOut(v, page.Continue).With("set-cookie", session.ClearOutside()), nil
 	}
-	d.revoke(v, current)
-	return page.OutsideSignedOut(d.home(v.host), d.Within).With("set-cookie", session.ClearOutside()), nil
+	answer := page.OutsideSignedOut(d.home(v.host), d.Within)
+	if !d.revoke(v, current) {
+		answer = page.OutsideSignedOutUnheard(d.home(v.host))
+	}
+	return answer.With("set-cookie", session.ClearOutside()), nil
 }
 
 // signedOut answers somebody who has no session at this host. The identity host has one as long as any service does, so it must say so.

@@ -3,6 +3,7 @@ package signin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,7 @@ const (
 // stands still until a test moves it.
 type outside struct {
 	*Identity
+	Grants   *fakeGrants // which the door has too
 	t        *testing.T
 	clouds   map[string]*cloud
 	registry *prometheus.Registry
@@ -58,28 +60,56 @@ func (b *safeBuffer) String() string {
 	return b.all.String()
 }
 
-// endedGrants are those that ended here, as the checks remember them.
-type endedGrants struct {
-	mu     sync.Mutex
-	grants map[string]bool
+// fakeGrants are asked for each time, as if nothing were remembered but what ended here.
+type fakeGrants struct {
+	clouds func() Federations
+
+	mu    sync.Mutex
+	ended map[string]bool
+	every []time.Duration // of each ask
+	knows error           // instead of asking
 }
 
-func (e *endedGrants) End(cloud, grant string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.grants[cloud+" "+grant] = true
+func (g *fakeGrants) End(o session.Outside) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended[o.Cloud+" "+o.Grant] = true
 }
 
-func (e *endedGrants) Ended(cloud, grant string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.grants[cloud+" "+grant]
+func (g *fakeGrants) Ended(cloud, grant string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended[cloud+" "+grant]
+}
+
+func (g *fakeGrants) asked(every time.Duration) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.every = append(g.every, every)
+	return g.knows
+}
+
+func (g *fakeGrants) Living(ctx context.Context, o session.Outside, every time.Duration) (session.Outside, error) {
+	if err := g.asked(every); err != nil || g.Ended(o.Cloud, o.Grant) {
+		return session.Outside{}, session.ErrNone
+	}
+	expiry, err := g.clouds().Check(ctx, o)
+	switch {
+	case errors.Is(err, session.ErrNone):
+		return session.Outside{}, session.ErrNone
+	case err != nil:
+		return o, nil
+	}
+	o.Checked = g.clouds().byID[o.Cloud].now().Truncate(time.Second)
+	return o.Until(expiry), nil
 }
 
 func newOutside(t *testing.T) *outside {
 	t.Helper()
 	dir := t.TempDir()
 	r := &outside{t: t, clouds: map[string]*cloud{}, clock: &clock{}, log: &safeBuffer{}, registry: prometheus.NewRegistry()}
+	log := slog.New(slog.NewTextHandler(r.log, nil))
+	r.Grants = &fakeGrants{ended: map[string]bool{}, clouds: func() Federations { return r.Clouds }}
 	r.clock.nanos.Store(time.Now().UnixNano())
 	signers, err := keys.OpenSigners(filepath.Join(dir, "client"), r.clock.now)
 	if err != nil {
@@ -109,8 +139,7 @@ func newOutside(t *testing.T) *outside {
 	r.Identity = &Identity{
 		Flows: Flows{Site: OfPlatform(platform), Seal: sealers["sealing"], Now: r.clock.now}, Platform: platform,
 		Sealed: session.Sealed{Keys: sealers["federated"], Now: r.clock.now}, Clouds: NewFederations(federations), Within: time.Minute,
-		Grants: &endedGrants{grants: map[string]bool{}},
-		Log:    slog.New(slog.NewTextHandler(r.log, nil)), SignIns: FederatedMetrics(r.registry),
+		Grants: r.Grants, Log: log, Faults: NewCloudLog(log, r.clock.now), SignIns: FederatedMetrics(r.registry),
 	}
 	return r
 }
