@@ -93,8 +93,9 @@ func runFederations(t *testing.T, test func(t *testing.T, clouds map[string]*idl
 		}
 		directory()
 		ctx, end := context.WithCancel(t.Context())
-		ended := make(chan error)
+		ended := make(chan error, 1)
 		go func() { ended <- RunFederations(ctx, func() []*Federation { return *wanted.Load() }) }()
+		defer end()
 		test(t, clouds, directory)
 		end()
 		if err := <-ended; err != nil {
