@@ -179,7 +179,7 @@ func TestAVerdictShowsNothingOfTheSession(t *testing.T) {
 		t.Helper()
 		answer, said := check.Encode(v)
 		for _, secret := range []string{o.Subject, o.Grant, o.Token, string(o.Key)} {
-			for _, text := range []string{fmt.Sprintf("%+v", v), fmt.Sprintf("%s", v.Answer.Body), string(answer), fmt.Sprint(said.Cause)} {
+			for _, text := range []string{fmt.Sprintf("%+v", v), string(v.Answer.Body), string(answer), fmt.Sprint(said.Cause)} {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s: shows %q", what, secret)
 				}
