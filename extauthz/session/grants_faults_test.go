@@ -206,6 +206,20 @@ func TestOpeningAtOnceKeepsTheBound(t *testing.T) {
 	}
 }
 
+// Whoever makes a person's browser open grants, and never redeems one, ends nothing that a service holds.
+func TestGrantsThatNobodyRedeemsGiveWayFirst(t *testing.T) {
+	w := newWorld(t)
+	s, held := w.grant()
+	var opened []string
+	for range 100 {
+		w.time.add(100 * time.Millisecond)
+		opened = append(opened, w.openGrant(s, platform))
+	}
+	if !w.granted(held, platform, commerce()) || w.granted(opened[68], platform, commerce()) || !w.granted(opened[69], platform, commerce()) || w.count("g/") != 32 {
+		t.Errorf("held: %v, %d grants", w.granted(held, platform, commerce()), w.count("g/"))
+	}
+}
+
 // atOnce lets everything begin together; that there is no session or grant is no fault.
 func (w *world) atOnce(acts ...func() error) {
 	w.t.Helper()
