@@ -4,6 +4,7 @@
 //
 //	extauthz -config FILE          run
 //	extauthz -config FILE -check   validate the file and exit
+//	extauthz jwks FOLDER           print the public half of a folder of signing keys
 package main
 
 import (
@@ -24,6 +25,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "jwks" {
+		os.Exit(printJWKS(os.Args[2:], os.Stdout, os.Stderr))
+	}
 	collectLess()
 	os.Exit(daemon.Main("extauthz", loadConfig, start))
 }

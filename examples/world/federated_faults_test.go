@@ -35,6 +35,8 @@ func works(t *testing.T, part string) {
 
 // Whatever of the isolated cloud does not answer: who is signed in outside goes on, new sign-ins get a clear page, and it recovers by itself.
 func TestCloudDoesNotAnswer(t *testing.T) {
+	witness := member(t, "bob")
+	t.Cleanup(func() { heard(t, witness) }) // once, for all that follow
 	for part, stopped := range map[string]func(t *testing.T){
 		"the ingress":      func(t *testing.T) { away(t, "envoy-ingress") },
 		"extauthz":         func(t *testing.T) { away(t, "extauthz") },
@@ -47,7 +49,6 @@ func TestCloudDoesNotAnswer(t *testing.T) {
 		t.Run(part, func(t *testing.T) {
 			b := member(t, "bob")
 			before, _ := given(t, b, "support")
-			t.Cleanup(func() { heard(t, b) })
 			t.Run("away", func(t *testing.T) {
 				stopped(t)
 				goesOn(t, b, before.User)

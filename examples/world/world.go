@@ -48,6 +48,7 @@ type World struct {
 	starts  map[string]int // how often an Envoy was started
 	writing sync.Mutex     // world.json, by one at a time
 	ready   atomic.Bool
+	lock    *os.File // of the folder
 }
 
 // Start starts a world and returns when a request would be answered. What was started is ended again if anything fails.
@@ -86,6 +87,10 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 
 // Close ends everything, in the opposite order. Its description goes first: it would speak of what is gone.
 func (w *World) Close() {
+	if w.lock == nil { // nothing was begun
+		return
+	}
+	defer w.lock.Close()
 	w.ready.Store(false)
 	if w.Cloud != nil {
 		_ = os.Remove(w.Manifest())
@@ -193,12 +198,15 @@ func (w *World) prepare(context.Context) error {
 	if w.Dir == "" {
 		w.Dir = filepath.Join(w.Root, ".world")
 	}
+	if err := w.claim(); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(w.Dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != "ca" {
+		if e.Name() != "ca" && e.Name() != lockName {
 			if err := os.RemoveAll(filepath.Join(w.Dir, e.Name())); err != nil {
 				return err
 			}
