@@ -143,7 +143,7 @@ func (l *live) makeResource(cloud topology.Cloud, limits session.Policies) http.
 
 // makeProviders keeps what is known of each provider whose entry did not change.
 func (l *live) makeProviders(s section) ([]*signin.Provider, error) {
-	userID, err := readIDKey("user_id", s.Keys.UserID)
+	userID, err := daemon.ReadLastingKey("extauthz.keys.user_id", s.Keys.UserID)
 	if err != nil {
 		return nil, err
 	}

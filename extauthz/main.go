@@ -136,18 +136,6 @@ func grantUnit(c *config, live *live) (daemon.Unit, error) {
 	return daemon.HTTP("grants", listener, grant.Handler(keeper{live}, live.process.Log)), nil
 }
 
-// readIDKey reads a key that ids are derived with.
-func readIDKey(name string, file daemon.Path) ([]byte, error) {
-	key, err := daemon.ReadSecret(file)
-	if err != nil {
-		return nil, fmt.Errorf("extauthz.keys.%s: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", name, err, file)
-	}
-	if len(key.Reveal()) < 32 {
-		return nil, fmt.Errorf("extauthz.keys.%s: %s holds fewer than 32 bytes", name, file)
-	}
-	return key.Reveal(), nil
-}
-
 // otherSide is why a running process does not take a file.
 func otherSide(file string) error {
 	return errors.New(file + " is now for the other side: restart extauthz to serve it")

@@ -83,7 +83,7 @@ func (o *outside) open(c *config) (err error) {
 	if o.sessions, err = keys.OpenSealers(string(files.Federated), time.Now); err != nil {
 		return err
 	}
-	if o.users, err = readIDKey("service_users", files.ServiceUsers); err != nil {
+	if o.users, err = daemon.ReadLastingKey("extauthz.keys.service_users", files.ServiceUsers); err != nil {
 		return err
 	}
 	o.signIns = signin.FederatedMetrics(o.process.Admin.Metrics)

@@ -60,7 +60,7 @@ func (l *live) open(c *config, store *kv.Bolt) (err error) {
 	if l.sealers, err = keys.OpenSealers(string(c.OIDCProvider.Keys.Sealing), time.Now); err != nil {
 		return err
 	}
-	if l.pairwise, err = readPairwise(c.OIDCProvider.Keys.Pairwise); err != nil {
+	if l.pairwise, err = daemon.ReadLastingKey("oidcprovider.keys.pairwise", c.OIDCProvider.Keys.Pairwise); err != nil {
 		return err
 	}
 	l.people = keys.NewRemote("http://extauthz"+usercontext.JWKSPath, daemon.UnixClient(c.Cloud.DoorSocket()), time.Now)
@@ -105,17 +105,6 @@ func (l *live) apply(c *config) error {
 	}
 	l.state.Store(made)
 	return nil
-}
-
-func readPairwise(file daemon.Path) ([]byte, error) {
-	pairwise, err := daemon.ReadSecret(file)
-	if err != nil {
-		return nil, fmt.Errorf("oidcprovider.keys.pairwise: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", err, file)
-	}
-	if len(pairwise.Reveal()) < 32 {
-		return nil, fmt.Errorf("oidcprovider.keys.pairwise: %s holds fewer than 32 bytes", file)
-	}
-	return pairwise.Reveal(), nil
 }
 
 // makeClients reads the clients' key files, and keeps what is known of the key set of each client that publishes it where it did. What was

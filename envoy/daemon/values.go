@@ -134,6 +134,18 @@ func ReadSecret(file Path) (Secret, error) {
 	return Secret{reveal: func() []byte { return value }}, nil
 }
 
+// ReadLastingKey reads a key that ids are derived with, of 32 bytes or more. Its errors name the place in the file, and how to make one.
+func ReadLastingKey(where string, file Path) ([]byte, error) {
+	key, err := ReadSecret(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (make it once, with: head -c 32 /dev/urandom | base64 > %s; it must never change)", where, err, file)
+	}
+	if len(key.Reveal()) < 32 {
+		return nil, fmt.Errorf("%s: %s holds fewer than 32 bytes", where, file)
+	}
+	return key.Reveal(), nil
+}
+
 // Reveal gives the bytes to the one place that needs them; nil for the zero Secret.
 func (s Secret) Reveal() []byte {
 	if s.reveal == nil {

@@ -12,15 +12,14 @@
 package session
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"isogate/extauthz/keys"
 )
 
 // ErrNone means that there is no living session: never opened, ended, expired, or opened for another host. Every other error of this
@@ -110,24 +109,14 @@ func (s Session) FederatedExpiry(l Limits) time.Time {
 
 // UserID is the opaque and stable id of a person: HMAC-SHA-256 over the length-prefixed provider id and subject, cut to 128 bits,
 // base64url. It is keyed by the provider's subject and never by an e-mail address, which can pass from one person to another.
-func UserID(key []byte, provider, subject string) string { return pseudonym(key, provider, subject) }
+func UserID(key []byte, provider, subject string) string {
+	return keys.Pseudonym(key, provider, subject)
+}
 
 // ServiceUserID is the opaque and stable id by which one service outside knows a person of an isolated cloud: as UserID, over the service's
 // id, the cloud's id and the person's sub there. No two services can compare their people by it.
 func ServiceUserID(key []byte, service, cloud, subject string) string {
-	return pseudonym(key, service, cloud, subject)
-}
-
-// pseudonym prefixes each part with its length: ("ab", "c") and ("a", "bc") must differ.
-func pseudonym(key []byte, parts ...string) string {
-	mac := hmac.New(sha256.New, key)
-	for _, part := range parts {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		mac.Write(length[:])
-		mac.Write([]byte(part))
-	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	return keys.Pseudonym(key, service, cloud, subject)
 }
 
 // Handle is the random value by which one host's cookie names a session: 256 bits, base64url. The store holds only its SHA-256, and

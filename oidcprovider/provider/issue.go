@@ -2,15 +2,12 @@ package provider
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"isogate/extauthz/keys"
 	"isogate/oidcprovider/code"
 )
 
@@ -112,11 +109,4 @@ func (p *Provider) sign(typ string, claims any) (string, error) {
 
 // pairwise is the sub of a person for the clients of a sector (OpenID Connect Core 1.0 section 8.1): HMAC-SHA-256 over the length-prefixed
 // sector and user id, cut to 128 bits, base64url. Without the key nobody can tell that two subs are one person.
-func pairwise(key []byte, sector, user string) string {
-	mac := hmac.New(sha256.New, key)
-	for _, part := range []string{sector, user} {
-		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		mac.Write([]byte(part))
-	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
-}
+func pairwise(key []byte, sector, user string) string { return keys.Pseudonym(key, sector, user) }
