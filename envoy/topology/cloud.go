@@ -13,19 +13,21 @@ import (
 
 // Cloud is one isolated cloud: cloud: of the isolated file.
 type Cloud struct {
-	ID             string         `yaml:"id"`              // opaque and unguessable, [a-z0-9-], 16 to 64 characters
-	Domain         string         `yaml:"domain"`          // every guarded host stands below it
-	Port           int            `yaml:"port"`            // that people's browsers use, at the edge; 443 if absent
-	Products       []Product      `yaml:"products"`        // what stands behind the ingress
-	ManagedDomains []Managed      `yaml:"managed_domains"` // e-mail domains of the organisation: only their people may use commercial services
-	Clients        []Client       `yaml:"clients"`         // who may recognise people through the OAuth server; without one it has no routes
-	Listeners      CloudListeners `yaml:"listeners"`
-	Sockets        daemon.Path    `yaml:"sockets"` // folder of the unix sockets between our daemons and Envoy, owner only
+	ID             string            `yaml:"id"`              // opaque and unguessable, [a-z0-9-], 16 to 64 characters
+	Domain         string            `yaml:"domain"`          // every guarded host stands below it
+	Port           int               `yaml:"port"`            // that people's browsers use, at the edge; 443 if absent
+	Products       []Product         `yaml:"products"`        // what stands behind the ingress
+	ManagedDomains []Managed         `yaml:"managed_domains"` // e-mail domains of the organisation: only their people may use commercial services
+	Clients        []Client          `yaml:"clients"`         // who may recognise people through the OAuth server; without one it has no routes
+	Gateway        *IsolationGateway `yaml:"gateway"`         // the Isolation Gateway; none if absent
+	Listeners      CloudListeners    `yaml:"listeners"`
+	Sockets        daemon.Path       `yaml:"sockets"` // folder of the unix sockets between our daemons and Envoy, owner only
 }
 
 // CloudListeners are the addresses that the Envoys of the isolated side bind.
 type CloudListeners struct {
 	Ingress daemon.Address `yaml:"ingress"` // takes PROXY protocol v2, so only the edge may reach it
+	Gateway daemon.Address `yaml:"gateway"` // takes mutual TLS from the sidecars of commercial services
 }
 
 // Product is a backend inside.
@@ -122,13 +124,14 @@ func (c Cloud) validate(f *daemon.Faults) {
 	c.validateManaged(f)
 	c.validateProducts(f)
 	c.validateClients(f)
+	c.validateGateway(f)
 }
 
 func (c Cloud) validateProducts(f *daemon.Faults) {
 	if len(c.Products) == 0 {
 		f.Add("products", "needs at least one product")
 	}
-	ids, hosts := map[string]bool{}, map[string]bool{c.AuthHost(): true}
+	ids, hosts := map[string]bool{}, map[string]bool{c.AuthHost(): true, c.GatewayHost(): true}
 	for i, p := range c.Products {
 		at, host := f.In("products[%d]", i), c.HostOf(p)
 		p.validate(at)
@@ -136,11 +139,11 @@ func (c Cloud) validateProducts(f *daemon.Faults) {
 			at.Add("id", "%q names another product already", p.ID)
 		}
 		ids[p.ID] = true
-		if !IsHostName(c.Domain) || p.Host == "" && (!name.MatchString(p.ID) || p.ID == "auth") {
+		if !IsHostName(c.Domain) || p.Host == "" && (!name.MatchString(p.ID) || p.ID == "auth" || p.ID == gatewayID) {
 			continue // what the host is made of has its fault already
 		}
 		if hosts[host] {
-			at.Add("host", "%q belongs to another product or is the auth host", host)
+			at.Add("host", "%q belongs to another product, or is the auth host or the gateway", host)
 		}
 		if !hostBelow(host, c.Domain) {
 			at.Add("host", "%q must stand directly below %s", host, c.Domain)
@@ -166,6 +169,9 @@ func (p Product) validate(f *daemon.Faults) {
 	}
 	if p.ID == "auth" {
 		f.Add("id", "auth is the auth host's own name: choose another")
+	}
+	if p.ID == gatewayID {
+		f.Add("id", "gateway is the gateway's own name: choose another")
 	}
 	if p.ID == OAuthAudience {
 		f.Add("id", "%s is the OAuth server's own name: choose another", OAuthAudience)

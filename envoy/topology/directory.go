@@ -17,6 +17,7 @@ type Directory struct {
 	Issuer  string          `yaml:"issuer"`  // its OAuth server, https://auth.<domain>[:port]: fixed here, so that no answer can name another
 	CA      daemon.Path     `yaml:"ca"`      // PEM: authorities for it, beside the system's; none if absent
 	Client  DirectoryClient `yaml:"client"`  // who we are there
+	Gateway daemon.Address  `yaml:"gateway"` // where its gateway takes calls of our services; none if absent
 }
 
 // DirectoryClient is what an isolated cloud's file has among its clients.
@@ -49,6 +50,7 @@ func validateDirectory(clouds []Directory, faults *daemon.Faults) {
 		if c.Federates() {
 			c.validateFederation(f, mail)
 		}
+		c.validateGateway(f)
 		if c.ID != "" && ids[c.ID] || c.Domain != "" && domains[c.Domain] {
 			f.Add("", "names an id or a domain that another entry has")
 		}

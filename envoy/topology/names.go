@@ -10,12 +10,16 @@ import (
 // Role is the place of one Envoy in the picture. The control plane gives each role its own resources and no other's.
 type Role string
 
-// The roles that exist so far.
+// The roles of Envoys. Beside them each sidecar has a role of its own, see EgressRole.
 const (
 	Edge       Role = "edge"       // sees names and bytes, holds no key
 	Ingress    Role = "ingress"    // browser → product
 	Commercial Role = "commercial" // browser → service
+	Gateway    Role = "gateway"    // service → product
 )
+
+// EgressRole is the role of a service's sidecar. It is also the name of its check profile's socket: no sidecar gets what another has.
+func EgressRole(service string) Role { return Role("egress-" + service) }
 
 var (
 	name   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)

@@ -36,6 +36,7 @@ type Service struct {
 	WebSockets  bool            `yaml:"websockets"`   // whether it may upgrade
 	IdleTimeout daemon.Duration `yaml:"idle_timeout"` // how long a request may see no byte in either direction; 1m if absent
 	StreamLimit daemon.Duration `yaml:"stream_limit"` // for any one request, WebSocket or event stream; 5m if absent
+	Egress      *Egress         `yaml:"egress"`       // its sidecar; without one it calls no isolated cloud
 }
 
 // What a service says of people of isolated clouds. There is no default: it is a decision.
@@ -123,6 +124,7 @@ func (p Platform) validate(f *daemon.Faults, clouds []Directory) {
 		return
 	}
 	p.validateHosts(f, clouds)
+	p.validateEgresses(f)
 	p.validateCommercial(f)
 	for i, option := range p.SignIn {
 		option.validate(f.In("sign_in[%d]", i))

@@ -81,6 +81,8 @@ const (
 	Session   Reason = "session"   // a living session, and the policies allow it
 	Anonymous Reason = "anonymous" // no session, but on the anonymous allowlist
 	Own       Reason = "own"       // an endpoint of our own
+	Exposed   Reason = "exposed"   // a commercial service's call of an endpoint that is exposed to it
+	Sent      Reason = "sent"      // a service's call to an isolated cloud, on its way out
 )
 
 // Why they do not.
@@ -88,10 +90,15 @@ const (
 	BadRequest      Reason = "bad-request"     // 400: a path, header or cookie that could be read in two ways
 	SignIn          Reason = "sign-in"         // 302: a navigation without a session
 	Unauthenticated Reason = "unauthenticated" // 401: anything else without a session
-	SessionEnded    Reason = "session-ended"   // 401: a form was posted after the session ended
+	SessionEnded    Reason = "session-ended"   // 401: a form was posted, or a service's call made, after the session ended
+	Token           Reason = "token"           // 401: a service's call with a token that is missing or is not to be believed here
+	Proof           Reason = "proof"           // 401: its proof of possession is missing, for another request, old, or used before
 	CrossOrigin     Reason = "cross-origin"    // 403: another site acts in the person's name
 	Policy          Reason = "policy"          // 403: a rule said no
 	Federation      Reason = "federation"      // 403: a service that is not for people of isolated clouds
+	Caller          Reason = "caller"          // 403: a certificate that names no caller, or one that may not come with this token
+	NotExposed      Reason = "not-exposed"     // 403: no endpoint that is exposed to this caller, with this query and body
+	Cloud           Reason = "cloud"           // 403: a call to an isolated cloud that is not the token's, or that has no gateway
 	NotFound        Reason = "not-found"       // 404: no endpoint of our own
 	Method          Reason = "method"          // 405: an endpoint of our own, but not with this method
 	Misdirected     Reason = "misdirected"     // 421: a host that is not ours, or not that of the TLS handshake
@@ -100,7 +107,7 @@ const (
 )
 
 // passes holds the only reasons with which a request may pass.
-var passes = map[Reason]bool{Session: true, Anonymous: true, Own: true}
+var passes = map[Reason]bool{Session: true, Anonymous: true, Own: true, Exposed: true, Sent: true}
 
 // Deny is a verdict that answers with the page or problem of a reason.
 func Deny(status int, reason Reason, navigation bool, signIn string) Verdict {

@@ -28,6 +28,11 @@ var texts = map[string]text{
 	"refused":         {title: "This is not allowed", detail: "Your request was not carried out. If you need it, ask your administrator."},
 	"session-ended":   {title: "Your session has ended", detail: "What you sent was not carried out. Sign in again, then repeat it.", action: "Sign in again"},
 	"too-large":       {title: "Too much was sent", detail: "What was sent is larger than this service accepts, and nothing was done."},
+	"caller":          {title: "This service is not allowed", detail: "The service that made this call may not reach this isolated cloud for this person."},
+	"cloud":           {title: "No way to this isolated cloud", detail: "The call names an isolated cloud that is not the person’s, or that takes no calls."},
+	"not-exposed":     {title: "Not exposed", detail: "The isolated cloud exposes no such endpoint to the service that made this call."},
+	"proof":           {title: "Proof of possession refused", detail: "The DPoP proof is missing, is not for this request, token and time, or was used before."},
+	"token":           {title: "Access token refused", detail: "The token of the person is missing, has expired, or is not valid here."},
 	"unauthenticated": {title: "Please sign in", detail: "You need to be signed in to see this."},
 	"unavailable":     {title: "Not available right now", detail: "This service cannot answer at the moment. Please try again shortly."},
 

@@ -143,7 +143,7 @@ func clientOf(ctx context.Context) (string, error) {
 	if !ok || len(info.State.VerifiedChains) == 0 || len(info.State.VerifiedChains[0]) == 0 {
 		return "", errors.New("no verified certificate")
 	}
-	return identity(info.State.VerifiedChains[0][0])
+	return topology.PeerID(info.State.VerifiedChains[0][0])
 }
 
 func (r *Remote) admitStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {

@@ -1,4 +1,4 @@
-package push
+package topology
 
 import (
 	"crypto/x509"
@@ -14,10 +14,10 @@ var (
 
 const uriTag = 6 // uniformResourceIdentifier of GeneralName, RFC 5280 section 4.2.1.6
 
-// identity is the one URI SAN of a verified leaf, byte for byte. The parsed form of a URI would not do: its scheme is lower-cased, so two names
+// PeerID is the one URI SAN of a verified leaf, byte for byte. The parsed form of a URI would not do: its scheme is lower-cased, so two names
 // that differ would be one. A DNS name or a subject that reads like a SPIFFE id is none, and of two URIs an attacker could choose which one counts
 // (X509-SVID section 2: exactly one). Nor is a certificate that may sign others (X509-SVID section 4.1).
-func identity(leaf *x509.Certificate) (string, error) {
+func PeerID(leaf *x509.Certificate) (string, error) {
 	if leaf.IsCA {
 		return "", errors.New("the certificate is an authority's")
 	}
