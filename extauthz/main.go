@@ -29,7 +29,7 @@ func main() {
 		os.Exit(printJWKS(os.Args[2:], os.Stdout, os.Stderr))
 	}
 	collectLess()
-	os.Exit(daemon.Main("extauthz", loadConfig, start))
+	os.Exit(daemon.Main("extauthz", os.Args[1:], loadConfig, start))
 }
 
 // garbage is how much may gather before it is collected, in percent of what is in use (see GOGC in package runtime). What is in use is a few

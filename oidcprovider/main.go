@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	os.Exit(daemon.Main("oidcprovider", loadConfig, start))
+	os.Exit(daemon.Main("oidcprovider", os.Args[1:], loadConfig, start))
 }
 
 // start builds the units: what stands early outlives what stands late, so the store is the last to go.

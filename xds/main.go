@@ -43,7 +43,7 @@ func dispatch(args []string) int {
 		fmt.Print(usage)
 		return 0
 	default:
-		return daemon.Main("xds", load, start)
+		return daemon.Main("xds", args, load, start)
 	}
 }
 

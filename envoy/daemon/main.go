@@ -26,10 +26,10 @@ type Process struct {
 	Admin *Admin
 }
 
-// Main is the whole main function of a daemon: it reads -config FILE with load, ends there with -check, builds the units with start and
+// Main is the whole main function of a daemon, given its arguments: it reads -config FILE with load, ends there with -check, builds the units with start and
 // runs them until SIGTERM or an interrupt. The result is the exit status.
-func Main[C any](name string, load func(file string) (C, error), start func(context.Context, *Process, C) ([]Unit, error)) int {
-	return run(name, os.Args[1:], os.Stdout, os.Stderr, load, start)
+func Main[C any](name string, args []string, load func(file string) (C, error), start func(context.Context, *Process, C) ([]Unit, error)) int {
+	return run(name, args, os.Stdout, os.Stderr, load, start)
 }
 
 func run[C any](name string, args []string, stdout, stderr io.Writer, load func(string) (C, error), start func(context.Context, *Process, C) ([]Unit, error)) int {

@@ -28,6 +28,10 @@ type Request struct {
 	SNI     string     // the server name of the TLS handshake, lower-case; "" without one
 	Address netip.Addr // the client's address as the edge reported it: for rates, logs inside and policy input, never for identity
 	Route   Route      // which route Envoy chose
+
+	ID          string // Envoy's own name for the request: the same when it repeats a check, another for every other request; "" if it gave none
+	Certificate string // the client's, verified by Envoy in the TLS handshake: PEM of the leaf, URL-encoded; "" without one
+	Body        bool   // whether a body is there or announced, where the route asks the check to look at that
 }
 
 // Route is the metadata of the route that Envoy chose: exactly one of them is set on a route that leads anywhere.
@@ -35,6 +39,8 @@ type Route struct {
 	Product string // id of the product that Envoy will forward to
 	Door    string // Envoy will forward to our own HTTP door
 	OAuth   string // Envoy will forward to the OAuth server
+
+	Endpoint string // id of the exposed endpoint, beside Product, at the gateway
 }
 
 // Target is the path with its query, as the person's browser would ask for it again.
@@ -69,6 +75,7 @@ type Verdict struct {
 	Answer page.Answer // what the client gets; only when not Allow
 	Cause  error       // for our log alone; nothing of it is ever answered
 	Method string      // of the request, for the record; the server sets it, "" where none was parsed
+	Caller string      // SPIFFE id of the service that called, for the record; "" where none is known
 	Policy string      // digest of the policies that had a say; "" if none had
 	Rule   string      // which of their rules gave the answer; "" if none did
 }

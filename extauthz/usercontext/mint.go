@@ -30,6 +30,7 @@ type Key struct {
 	Session  string    // session id
 	SignedIn time.Time // its latest sign-in: a fresh one may have changed the claims
 	Audience string
+	Actor    string // SPIFFE id of the service that acts in the person's name; "" for the person's own requests
 }
 
 type minted struct {
