@@ -46,7 +46,7 @@ func (b *Bundle) Anonymous(product, method, path string, now time.Time) (id stri
 		return "", false
 	}
 	a := b.open[endpoint{product, method, path}]
-	if a == nil || !a.Expires.IsZero() && !now.Before(a.Expires) {
+	if a == nil || ended(a.Expires, now) {
 		return "", false
 	}
 	return a.ID, true
@@ -125,73 +125,23 @@ func places(rules []*ast.Rule) map[ast.String]*ast.Location {
 
 // parseAnonymous reads one entry and says everything that is wrong with it.
 func parseAnonymous(key, value ast.Value) (a Anonymous, wrong []string) {
-	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	id, _ := key.(ast.String)
-	if a.ID = string(id); !isWord(a.ID, "._-") {
-		say("the id must be of a-z, 0-9, dot, underscore and hyphen, at most 64 characters")
-	}
-	entry, ok := value.(ast.Object)
-	if !ok {
-		say("is %s; write an object with product, method and path", kind(value))
-		return a, wrong
-	}
+	a.ID = string(id)
 	var expires string
-	fields := map[string]*string{
-		"product": &a.Product, "method": &a.Method, "path": &a.Path,
-		"purpose": &a.Purpose, "owner": &a.Owner, "expires": &expires,
+	r := record{
+		keys:     []string{"product", "method", "path", "purpose", "owner", "expires"},
+		required: []string{"product", "method", "path"},
+		texts: map[string]*string{
+			"product": &a.Product, "method": &a.Method, "path": &a.Path,
+			"purpose": &a.Purpose, "owner": &a.Owner, "expires": &expires,
+		},
 	}
-	given := map[string]bool{}
-	entry.Foreach(func(k, v *ast.Term) {
-		name, _ := k.Value.(ast.String)
-		field := fields[string(name)]
-		text, isText := v.Value.(ast.String)
-		switch {
-		case field == nil:
-			say("unknown key %v; the keys are product, method, path, purpose, owner and expires", k)
-		case !isText || text == "":
-			say("%s must be a string that is not empty", string(name))
-		default:
-			*field = string(text)
-		}
-		given[string(name)] = true
-	})
-	for _, name := range []string{"product", "method", "path"} {
-		if !given[name] {
-			say("%s is missing; add it", name)
-		}
+	form := r.read(value)
+	end, noDay := parseEnd(expires)
+	a.Expires = end
+	wrong = slices.Concat(idFault(a.ID), form, methodFault(a.Method, methods), noDay)
+	if why := pathFault(a.Path); a.Path != "" && why != "" {
+		wrong = append(wrong, fmt.Sprintf("path %q %s", a.Path, why))
 	}
-	return a, append(wrong, checkAnonymous(&a, expires)...)
-}
-
-// checkAnonymous checks what was given, and turns the last day into the instant of its end.
-func checkAnonymous(a *Anonymous, expires string) (wrong []string) {
-	if a.Method != "" && !slices.Contains(methods, a.Method) {
-		wrong = append(wrong, fmt.Sprintf("method %q; it must be one of %s", a.Method, strings.Join(methods, ", ")))
-	}
-	if a.Path != "" {
-		if why := pathFault(a.Path); why != "" {
-			wrong = append(wrong, fmt.Sprintf("path %q %s", a.Path, why))
-		}
-	}
-	if expires != "" {
-		day, err := time.Parse(time.DateOnly, expires)
-		if err != nil {
-			wrong = append(wrong, fmt.Sprintf("expires %q; write the last day as YYYY-MM-DD", expires))
-		}
-		a.Expires = day.AddDate(0, 0, 1)
-	}
-	return wrong
-}
-
-// kind names a value's type in an error.
-func kind(v ast.Value) string { return "of type " + ast.ValueName(v) }
-
-// isWord accepts 1 to 64 characters of a-z, 0-9 and extra.
-func isWord(s, extra string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	return strings.IndexFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune(extra, r))
-	}) < 0
+	return a, wrong
 }

@@ -39,6 +39,7 @@ type Bundle struct {
 	digest    string
 	anonymous []Anonymous // sorted by ID
 	open      map[endpoint]*Anonymous
+	endpoints []Endpoint // sorted by ID
 
 	constant Decision // the decision, when query is nil
 	query    *rego.PreparedEvalQuery

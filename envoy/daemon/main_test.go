@@ -69,12 +69,9 @@ func TestRunStatus(t *testing.T) {
 	}
 }
 
-// Main itself takes the process's own arguments.
+// Main takes the arguments that it is given.
 func TestMainTakesArguments(t *testing.T) {
-	old := os.Args
-	defer func() { os.Args = old }()
-	os.Args = []string{"d", "-config", write(t, "name: a\n"), "extra"}
-	if got := Main("d", loadSample, neverStarted(t)); got != exitFaults {
+	if got := Main("d", []string{"-config", write(t, "name: a\n"), "extra"}, loadSample, neverStarted(t)); got != exitFaults {
 		t.Errorf("status %d", got)
 	}
 }
