@@ -69,6 +69,8 @@ func (c Cloud) validateGateway(f *daemon.Faults) {
 	at := f.In("gateway")
 	if !trustDomain.MatchString(c.Gateway.TrustDomain) {
 		at.Add("trust_domain", "must be a SPIFFE trust domain of a-z, 0-9, ., _ and -, such as commercial.example")
+	} else {
+		c.validateCallers(f)
 	}
 	if c.Gateway.Callers == "" {
 		at.Add("callers", "is required: a PEM file with the authorities that sign the callers' certificates")
@@ -76,7 +78,6 @@ func (c Cloud) validateGateway(f *daemon.Faults) {
 	if c.Gateway.Rate < 0 || c.Gateway.Rate > maxRate {
 		at.Add("rate", "must be from 1 to %d calls in a second", maxRate)
 	}
-	c.validateCallers(f)
 }
 
 // validateCallers names callers that no certificate could ever show.
