@@ -129,12 +129,12 @@ func parseAnonymous(key, value ast.Value) (a Anonymous, wrong []string) {
 	a.ID = string(id)
 	var expires string
 	r := record{
-		keys:     []string{"product", "method", "path", "purpose", "owner", "expires"},
-		required: []string{"product", "method", "path"},
-		texts: map[string]*string{
-			"product": &a.Product, "method": &a.Method, "path": &a.Path,
-			"purpose": &a.Purpose, "owner": &a.Owner, "expires": &expires,
-		},
+		{key: "product", required: true, text: &a.Product},
+		{key: "method", required: true, text: &a.Method},
+		{key: "path", required: true, text: &a.Path},
+		{key: "purpose", text: &a.Purpose},
+		{key: "owner", text: &a.Owner},
+		{key: "expires", text: &expires},
 	}
 	form := r.read(value)
 	end, noDay := parseEnd(expires)

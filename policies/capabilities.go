@@ -32,6 +32,7 @@ var silenced = []string{"internal.print", "trace"}
 func capabilities() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion(ast.CapabilitiesRegoVersion(ast.RegoV1))
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool { return !allowed(b) })
+	c.Builtins = append(c.Builtins, exposedDecl())
 	c.AllowNet = []string{} // empty, not nil: no host may be asked for a schema
 	return c
 }
@@ -43,21 +44,4 @@ func allowed(b *ast.Builtin) bool {
 	return !strings.Contains(b.Name, ".") || slices.ContainsFunc(families, func(f string) bool {
 		return strings.HasPrefix(b.Name, f)
 	})
-}
-
-// inputSchema is the type of `input` as a JSON schema: exactly the fields of Input. OPA's type checker then refuses a
-// misspelt field, which would otherwise be undefined and make a rule that forbids something never apply.
-func inputSchema() *ast.SchemaSet {
-	text := map[string]any{"type": "string"}
-	list := map[string]any{"type": "array", "items": text}
-	set := ast.NewSchemaSet()
-	set.Put(ast.SchemaRootRef, closedObject(map[string]any{
-		"product": text, "method": text, "path": text, "address": text,
-		"user": closedObject(map[string]any{"provider": text, "groups": list, "acr": text, "amr": list}),
-	}))
-	return set
-}
-
-func closedObject(properties map[string]any) map[string]any {
-	return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -16,44 +18,81 @@ import (
 type program struct {
 	compiler *ast.Compiler          // of what is enforced: test files are not in it
 	modules  map[string]*ast.Module // parsed, test files included, by file name
+	exposed  func(*rego.Rego)       // gives the rules the whole list of endpoints
+	listed   []listed               // the same list, with places
 }
 
-// compile parses all files, then compiles them with their tests, then without, so that what is enforced cannot lean on
-// a test file.
-func compile(files []file) (*program, error) {
-	modules, tests, err := parse(files)
+// compile parses all files and compiles what is enforced without the test files, so that it cannot lean on one; the runner
+// compiles both together. The faults of the tests come along where what is enforced does not compile.
+func compile(ctx context.Context, files []file, limit time.Duration) (*program, error) {
+	modules, tests, x, err := parse(files)
 	if err != nil {
 		return nil, err
 	}
-	all := newCompiler()
-	if all.Compile(modules); all.Failed() {
-		return nil, compileFaults(all.Errors)
-	}
-	enforced := make(map[string]*ast.Module, len(modules))
-	for name, m := range modules {
-		if tests[name] == nil {
-			enforced[name] = m
+	maps.Copy(modules, builtIn())
+	if len(x.computed) > 0 {
+		if err := x.compute(ctx, modules, tests, limit); err != nil {
+			return nil, err
 		}
 	}
+	table, err := x.table()
+	if err != nil {
+		return nil, err
+	}
+	p := &program{modules: modules, exposed: exposedFunction(table), listed: x.entries}
+	if p.compiler, err = compileModules(modules, tests); err != nil {
+		if _, both := compileModules(modules, nil); both != nil {
+			return nil, both // the same and more
+		}
+		return nil, err
+	}
+	return p, testsAddNothing(p.compiler, tests)
+}
+
+// compute evaluates the endpoints that are rules, on their own, and takes these rules away.
+func (x *exposure) compute(ctx context.Context, modules, tests map[string]*ast.Module, limit time.Duration) error {
+	alone := maps.Clone(modules)
+	delete(alone, stubFile)
+	c, err := compileModules(alone, tests)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := x.evaluate(ctx, &program{compiler: c, exposed: func(*rego.Rego) {}}); err != nil {
+		return err
+	}
+	for name, m := range modules {
+		if tests[name] == nil && name != stubFile {
+			m.Rules = slices.DeleteFunc(m.Rules, func(r *ast.Rule) bool { return slices.Contains(x.computed, r) })
+		}
+	}
+	return nil
+}
+
+// compileModules compiles all but those of without.
+func compileModules(modules, without map[string]*ast.Module) (*ast.Compiler, error) {
+	some := maps.Clone(modules)
+	maps.DeleteFunc(some, func(name string, _ *ast.Module) bool { return without[name] != nil })
 	c := newCompiler()
-	if c.Compile(enforced); c.Failed() {
+	if c.Compile(some); c.Failed() {
 		return nil, compileFaults(c.Errors)
 	}
-	return &program{c, modules}, testsAddNothing(c, tests)
+	return c, nil
 }
 
 // parse gives all modules, and those of test files once more, by file name.
-func parse(files []file) (modules, tests map[string]*ast.Module, err error) {
+func parse(files []file) (modules, tests map[string]*ast.Module, x exposure, err error) {
 	modules, tests = map[string]*ast.Module{}, map[string]*ast.Module{}
 	opts := ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities()}
 	var faults []error
 	for _, f := range files {
-		m, err := ast.ParseModuleWithOpts(f.name, string(f.text), opts)
+		m, err := x.parseFile(f, opts)
 		switch list := (ast.Errors)(nil); {
 		case errors.As(err, &list):
 			faults = append(faults, compileFaults(list))
 		case err != nil:
-			faults = append(faults, fmt.Errorf("%s: %w", f.name, err))
+			faults = append(faults, err)
 		case m == nil:
 			faults = append(faults, fmt.Errorf("%s: the file is empty; remove it or begin with a package", f.name))
 		default:
@@ -63,14 +102,15 @@ func parse(files []file) (modules, tests map[string]*ast.Module, err error) {
 			}
 		}
 	}
-	return modules, tests, errors.Join(faults...)
+	return modules, tests, x, errors.Join(faults...)
 }
 
 func newCompiler() *ast.Compiler {
 	return ast.NewCompiler().
 		WithStrict(true).
 		WithCapabilities(capabilities()).
-		WithSchemas(inputSchema()).
+		WithSchemas(schemas()).
+		WithUseTypeCheckAnnotations(true).
 		WithDefaultRegoVersion(ast.RegoV1).
 		SetErrorLimit(0) // all of them
 }
@@ -151,6 +191,19 @@ func inputUse(rules []*ast.Rule) *ast.Location {
 	return at
 }
 
+// foreignInput is where one of the rules reads `input` in the package whose input is the other one, nil if none does.
+func foreignInput(rules []*ast.Rule, own ast.Ref) *ast.Location {
+	for _, r := range rules {
+		at := r.Module.Package.Path
+		if !at.HasPrefix(own) && (at.HasPrefix(ingressPackage) || at.HasPrefix(gatewayPackage)) {
+			if use := inputUse([]*ast.Rule{r}); use != nil {
+				return use
+			}
+		}
+	}
+	return nil
+}
+
 func readsInput(v ast.Value) bool {
 	switch v := v.(type) {
 	case ast.Ref:
@@ -166,6 +219,7 @@ func readsInput(v ast.Value) bool {
 func (p *program) prepare(ctx context.Context, ref ast.Ref) (*rego.PreparedEvalQuery, error) {
 	q, err := rego.New(
 		rego.Compiler(p.compiler),
+		p.exposed,
 		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
 		rego.StrictBuiltinErrors(true),
 		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }),

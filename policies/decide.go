@@ -15,11 +15,10 @@ import (
 // decideLimit bounds one evaluation. A rule that needs longer is broken, and people wait for it.
 const decideLimit = 50 * time.Millisecond
 
-// decisionRule is the Rule of what comes from Decide.
-const decisionRule = "isogate.ingress.decision"
+// The packages that are enforced.
+const ingressName, gatewayName = "isogate.ingress", "isogate.gateway"
 
 var (
-	decisionRef = ast.MustParseRef("data.isogate.ingress.decision")
 	errNoBundle = errors.New("policies: no bundle")
 	errShape    = errors.New(`decision must be {"allow": true or false, "reason": "a-word"} and hold nothing else; ` +
 		`the word is of a-z, 0-9 and hyphen, at most 64 characters`)
@@ -58,24 +57,35 @@ func (b *Bundle) Decide(ctx context.Context, in Input) (Decision, error) {
 	if b == nil {
 		return Decision{}, errNoBundle
 	}
-	if b.query == nil {
-		return b.constant, nil
+	if b.ingress.query == nil {
+		return b.ingress.constant, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	return b.ingress.decide(ctx, b.limit, in.value())
+}
+
+// decider is a `decision` that is ready. The zero value denies.
+type decider struct {
+	rule     string
+	constant Decision // the decision, when query is nil
+	query    *rego.PreparedEvalQuery
+}
+
+func (d *decider) decide(ctx context.Context, limit time.Duration, input ast.Value) (Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	v, err := eval(ctx, b.query, in.value())
+	v, err := eval(ctx, d.query, input)
 	if err != nil {
 		return Decision{}, fmt.Errorf("policies: evaluating decision: %w", err)
 	}
-	d, err := parseDecision(v)
+	made, err := parseDecision(v, d.rule)
 	if err != nil {
 		return Decision{}, fmt.Errorf("policies: %w", err)
 	}
-	return d, nil
+	return made, nil
 }
 
 // parseDecision accepts the one shape and no other.
-func parseDecision(v ast.Value) (Decision, error) {
+func parseDecision(v ast.Value, rule string) (Decision, error) {
 	o, ok := v.(ast.Object)
 	if !ok || o.Len() != 2 {
 		return Decision{}, errShape
@@ -89,48 +99,97 @@ func parseDecision(v ast.Value) (Decision, error) {
 	if !isBool || !isText || !isWord(string(word), "-") {
 		return Decision{}, errShape
 	}
-	return Decision{Allow: bool(yes), Reason: string(word), Rule: decisionRule}, nil
+	return Decision{Allow: bool(yes), Reason: string(word), Rule: rule}, nil
 }
 
-// loadDecision makes decision ready: as a constant where it does not depend on the input, else as a query that has given
-// a well-formed answer for every sample.
-func (b *Bundle) loadDecision(ctx context.Context, p *program) error {
-	rules := p.rules(decisionRef)
+// decider makes the decision of a package ready: as a constant where it does not depend on the input, else as a query that
+// has given a well-formed answer for every sample.
+func (p *program) decider(ctx context.Context, pkg string, samples func([]*ast.Rule) []ast.Value) (d decider, err error) {
+	d.rule = pkg + ".decision"
+	ref := ast.MustParseRef("data." + d.rule)
+	rules := p.rules(ref)
 	if len(rules) == 0 {
-		return errors.New(`package isogate.ingress has no rule decision; add one that gives {"allow": bool, "reason": "word"}`)
+		return d, fmt.Errorf(`package %s has no rule decision; add one that gives {"allow": bool, "reason": "word"}`, pkg)
 	}
 	at := rules[0].Location
-	q, err := p.prepare(ctx, decisionRef)
+	q, err := p.prepare(ctx, ref)
 	if err != nil {
-		return fault(at, "decision: %v", err)
+		return d, fault(at, "decision: %v", err)
 	}
 	reach := p.reach(rules)
+	if at := foreignInput(reach, rules[0].Module.Package.Path); at != nil {
+		return d, fault(at, "%s.decision depends on this rule, but input is another one in this package; "+
+			"move what both need to a package of its own", pkg)
+	}
 	if inputUse(reach) == nil {
-		if b.constant, err = try(ctx, q, nil); err != nil {
-			return fault(at, "decision: %v", err)
+		if d.constant, err = try(ctx, q, nil, d.rule); err != nil {
+			return d, fault(at, "decision: %v", err)
 		}
-		return nil
+		return d, nil
 	}
+	var made Decision
 	for _, in := range samples(reach) {
-		if _, err := try(ctx, q, in.value()); err != nil {
-			return fault(at, "decision, tried with %+v: %w", in, err)
+		if made, err = try(ctx, q, in, d.rule); err != nil {
+			return d, fault(at, "decision, tried with %v: %w", in, err)
 		}
 	}
-	b.query = q
-	return nil
+	if p.isConstant(ctx, ref) {
+		d.constant = made
+	} else {
+		d.query = q
+	}
+	return d, nil
 }
 
-func try(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value) (Decision, error) {
+// isConstant evaluates a rule as far as it goes without knowing the input (partial evaluation), and tells whether what
+// remains no longer looks at it: the rules that could forbid something are there, but nothing is listed for them to
+// forbid. What was left unevaluated counts as looking.
+func (p *program) isConstant(ctx context.Context, ref ast.Ref) bool {
+	left, err := rego.New(
+		rego.Compiler(p.compiler),
+		p.exposed,
+		rego.ParsedQuery(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.VarTerm("result")))),
+		rego.StrictBuiltinErrors(true),
+	).Partial(ctx)
+	if err != nil || len(left.Support) > 0 || len(left.Queries) == 0 {
+		return false
+	}
+	constant := true
+	for _, q := range left.Queries {
+		ast.WalkTerms(q, func(t *ast.Term) bool {
+			r, isRef := t.Value.(ast.Ref)
+			if readsInput(t.Value) || isRef && r.HasPrefix(ast.DefaultRootRef) {
+				constant = false
+			}
+			return !constant
+		})
+	}
+	return constant
+}
+
+func try(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, rule string) (Decision, error) {
 	v, err := eval(ctx, q, input)
 	if err != nil {
 		return Decision{}, err
 	}
-	return parseDecision(v)
+	return parseDecision(v, rule)
 }
 
 // samples are requests that make many rules apply: of nobody in particular, and, for each string that the rules mention,
 // of somebody to whom it is the product, with and without it as group, provider, acr and amr too.
-func samples(rules []*ast.Rule) []Input {
+func samples(rules []*ast.Rule) []ast.Value {
+	list := []ast.Value{Input{Address: "192.0.2.1"}.value()}
+	for _, w := range mentioned(rules) {
+		in := Input{Product: w, Method: "GET", Path: "/", Address: "192.0.2.1", User: User{Provider: "sample"}}
+		list = append(list, in.value())
+		in.User = userOf(w)
+		list = append(list, in.value())
+	}
+	return list
+}
+
+// mentioned is every string in the rules, and one that none of them knows.
+func mentioned(rules []*ast.Rule) []string {
 	words := map[string]bool{"sample": true}
 	for _, r := range rules {
 		ast.WalkTerms(r, func(t *ast.Term) bool {
@@ -140,14 +199,12 @@ func samples(rules []*ast.Rule) []Input {
 			return false
 		})
 	}
-	list := []Input{{Address: "192.0.2.1"}}
-	for _, w := range slices.Sorted(maps.Keys(words)) {
-		in := Input{Product: w, Method: "GET", Path: "/", Address: "192.0.2.1", User: User{Provider: "sample"}}
-		list = append(list, in)
-		in.User = User{Provider: w, Groups: []string{w}, ACR: w, AMR: []string{w}}
-		list = append(list, in)
-	}
-	return list
+	return slices.Sorted(maps.Keys(words))
+}
+
+// userOf is somebody of whom everything is the one word.
+func userOf(word string) User {
+	return User{Provider: word, Groups: []string{word}, ACR: word, AMR: []string{word}}
 }
 
 // The keys of input and decision. Terms are read-only, so all evaluations share them.
@@ -165,13 +222,17 @@ func (in Input) value() ast.Value {
 		ast.Item(keyMethod, ast.StringTerm(in.Method)),
 		ast.Item(keyPath, ast.StringTerm(in.Path)),
 		ast.Item(keyAddress, ast.StringTerm(in.Address)),
-		ast.Item(keyUser, ast.NewTerm(ast.NewObject(
-			ast.Item(keyProvider, ast.StringTerm(in.User.Provider)),
-			ast.Item(keyGroups, stringList(in.User.Groups)),
-			ast.Item(keyACR, ast.StringTerm(in.User.ACR)),
-			ast.Item(keyAMR, stringList(in.User.AMR)),
-		))),
+		ast.Item(keyUser, in.User.term()),
 	)
+}
+
+func (u User) term() *ast.Term {
+	return ast.NewTerm(ast.NewObject(
+		ast.Item(keyProvider, ast.StringTerm(u.Provider)),
+		ast.Item(keyGroups, stringList(u.Groups)),
+		ast.Item(keyACR, ast.StringTerm(u.ACR)),
+		ast.Item(keyAMR, stringList(u.AMR)),
+	))
 }
 
 func stringList(list []string) *ast.Term {

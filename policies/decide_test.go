@@ -210,7 +210,7 @@ func TestInputValue(t *testing.T) {
 		if got := in.value(); got.Compare(want) != 0 {
 			t.Errorf("value = %v, want %v", got, want)
 		}
-		checkSchema(t, in.value(), inputSchema().Get(ast.SchemaRootRef))
+		checkSchema(t, in.value(), schemas().Get(ast.MustParseRef("schema.ingress")))
 	}
 	if diff := cmp.Diff((Input{}).value().String(), (Input{User: User{Groups: []string{}, AMR: []string{}}}).value().String()); diff != "" {
 		t.Error(diff)

@@ -50,6 +50,8 @@ const (
 	valid   = head + nothing + open
 )
 
-var pass = Decision{Allow: true, Reason: "signed-in", Rule: decisionRule}
+const ingressRule = "isogate.ingress.decision"
 
-func denied(reason string) Decision { return Decision{Reason: reason, Rule: decisionRule} }
+var pass = Decision{Allow: true, Reason: "signed-in", Rule: ingressRule}
+
+func denied(reason string) Decision { return Decision{Reason: reason, Rule: ingressRule} }

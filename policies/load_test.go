@@ -40,7 +40,7 @@ func TestABrokenOrEmptyPolicyIsNoBundle(t *testing.T) {
 		{"no anonymous", files{"a.rego": head + open}, []string{"no rule anonymous", "anonymous := {}"}},
 		{"another package", files{"a.rego": "package isogate.ingres\n" + nothing + open}, []string{"no rule anonymous", "no rule decision"}},
 		{"a rule in a test file", files{"a.rego": valid, "a_test.rego": head + `anonymous["x"] := ` + entry},
-			[]string{"a_test.rego:3", "conflict"}},
+			[]string{"a_test.rego:3", "data.isogate.ingress.anonymous.x", "never enforced"}},
 		{"a word in a test file", files{"a.rego": valid + "forbidden contains \"a\" if false\n", "a_test.rego": head + `forbidden contains "b"`},
 			[]string{"a_test.rego:3", "data.isogate.ingress.forbidden", "never enforced"}},
 		{"leaning on a test file", files{"a.rego": valid + "x := helper(1)\n", "a_test.rego": head + "helper(y) := y"},

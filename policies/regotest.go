@@ -16,6 +16,7 @@ func (p *program) runTests(ctx context.Context, limit time.Duration) error {
 	results, err := tester.NewRunner().
 		SetCompiler(newCompiler()).
 		SetModules(p.modules).
+		AddCustomBuiltins([]*tester.Builtin{{Decl: exposedDecl(), Func: p.exposed}}).
 		CapturePrintOutput(false).
 		RaiseBuiltinErrors(true). // as Decide does
 		SetParallel(1).

@@ -38,7 +38,7 @@ func TestShippedBundle(t *testing.T) {
 	if n := len(b.AnonymousEndpoints()); n != 1 {
 		t.Errorf("%d anonymous endpoints; the shipped rules open one", n)
 	}
-	if b.query != nil {
+	if b.ingress.query != nil {
 		t.Error("the shipped decision looks at its input; it should be a constant")
 	}
 	want := Decision{Allow: true, Reason: "signed-in", Rule: "isogate.ingress.decision"}
@@ -86,7 +86,7 @@ func TestShippedExamplesNarrow(t *testing.T) {
 	}
 }
 
-func shipped(t *testing.T, name string) string {
+func shipped(t testing.TB, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {

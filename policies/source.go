@@ -14,7 +14,7 @@ import (
 // Bounds of a directory; more is a mistake or an attack on memory.
 const (
 	maxFiles = 1000
-	maxBytes = 1 << 20
+	maxBytes = 8 << 20
 )
 
 // source is a directory as it was read at one moment.

@@ -1,0 +1,164 @@
+package policies
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// list writes n endpoints as a generator would, as one object or each as a rule.
+func list(n int, whole bool) string {
+	var s strings.Builder
+	s.WriteString(gatewayHead + gatewayOpen)
+	if whole {
+		s.WriteString("endpoints := {\n")
+	}
+	for i := range n {
+		entry := fmt.Sprintf(`{
+	"product": "product-%d", "method": "GET", "path": "/rest/api/%d/issue/{key}", "query": ["fields", "expand"],
+	"callers": ["spiffe://commercial.example/support"], "body": "none", "purpose": "show a ticket's issue in the Support Centre",
+	"owner": "team-support", "expires": "2027-06-30",
+}`, i%10, i)
+		if whole {
+			fmt.Fprintf(&s, "\"issue.read.%d\": %s,\n", i, entry)
+		} else {
+			fmt.Fprintf(&s, "endpoints[\"issue.read.%d\"] := %s\n", i, entry)
+		}
+	}
+	if whole {
+		s.WriteString("}\n")
+	}
+	return s.String()
+}
+
+// The quick way of reading gives what OPA's own parser and evaluation give, or leaves the text to them.
+func TestReadingAsOPADoes(t *testing.T) {
+	a, b, c := exposed("a"), exposed("b", "path", `"/b"`), exposed("c", "path", `"/c"`)
+	tests := []struct {
+		name, in string
+		cuts     int
+	}{
+		{"one", a, 1},
+		{"three", a + b + c, 3},
+		{"with space and comments", a + "\n# a comment\n\n" + b + "x := 1\n" + c, 3},
+		{"whole", "endpoints := {\n# first\n\"a\": " + entryOf("a") + ", # behind\n\"b\": " + entryOf("b", "path", `"/b"`) + "}\n", 1},
+		{"generated", strings.TrimPrefix(list(20, false), gatewayHead+gatewayOpen), 20},
+		{"generated, whole", strings.TrimPrefix(list(20, true), gatewayHead+gatewayOpen), 1},
+		{"not at the beginning of a line", " " + a + b, 1},
+		{"an escape", exposed("a", "purpose", `"a\u0041"`) + b, 1},
+		{"another alphabet", exposed("a", "purpose", `"für Müller, 東京"`), 1},
+		{"a raw string as a value", exposed("a", "purpose", "`x`") + b, 1},
+		{"a set", exposed("a", "callers", `{"`+support+`"}`) + b, 1},
+		{"a condition", strings.TrimSpace(a) + " if 1 == 1\n" + b, 2},
+		{"a condition that fails", strings.TrimSpace(a) + " if 1 == 2\n" + b, 2},
+		{"a condition in the next line", a + "if 1 == 2\n" + b, 2},
+		{"in a raw string", "x := `\n" + a + b + "`\n" + c, 3},
+		{"behind an operator", "x :=\n" + a + b, 2},
+		{"behind default", "default\n" + a + b, 2},
+		{"behind an open bracket", "x := [\n" + a + "]\n", 1},
+		{"else behind", a + "else := {}\n" + b, 2},
+		{"another in the same line", strings.TrimSpace(a) + " " + b, 1},
+		{"union behind", strings.TrimSpace(a) + " | {}\n" + b, 2},
+		{"reference behind", strings.TrimSpace(a) + ".x\n" + b, 2},
+		{"not closed", "endpoints[\"a\"] := {\"a\": \"b\"\n" + b, 1},
+		{"carriage returns", strings.ReplaceAll(a+b, "\n", "\r\n"), 2},
+		{"computed", "endpoints[x] := " + entryOf("x") + " if some x in [\"x\"]\n" + b, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := gatewayHead + gatewayOpen + tt.in
+			if _, cuts := elide([]byte(text)); len(cuts) != tt.cuts {
+				t.Errorf("%d cuts, want %d", len(cuts), tt.cuts)
+			}
+			sameAsOPA(t, text)
+		})
+	}
+}
+
+// sameAsOPA compares what Load makes of `endpoints` with what OPA evaluates.
+func sameAsOPA(t *testing.T, text string) {
+	t.Helper()
+	p, err := compile(t.Context(), []file{{"a.rego", []byte(valid)}, {"gateway.rego", []byte(text)}}, evalLimit)
+	m, parseErr := ast.ParseModuleWithOpts("gateway.rego", text, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	c := ast.NewCompiler().WithStrict(true).WithDefaultRegoVersion(ast.RegoV1)
+	if parseErr == nil {
+		c.Compile(map[string]*ast.Module{"gateway.rego": m})
+	}
+	if failed := parseErr != nil || c.Failed(); failed || err != nil {
+		if failed != (err != nil) {
+			t.Errorf("ours %v; OPA %v %v", err, parseErr, c.Errors)
+		}
+		return
+	}
+	alone := &program{compiler: c, exposed: exposedFunction(ast.NewObject())}
+	q, err := alone.prepare(t.Context(), endpointsRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := eval(t.Context(), q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := p.prepare(t.Context(), endpointsRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := eval(t.Context(), ours, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzReadingAsOPADoes(f *testing.F) {
+	f.Add(exposed("a") + exposed("b"))
+	f.Add("endpoints := {\"a\": " + entryOf("a") + "}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		text = gatewayHead + gatewayOpen + text
+		skeleton, cuts := elide([]byte(text))
+		if strings.Count(string(skeleton), "\n") != strings.Count(text, "\n") {
+			t.Errorf("%d lines became %d", strings.Count(text, "\n"), strings.Count(string(skeleton), "\n"))
+		}
+		var x exposure
+		opts := ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities()}
+		quick, err := x.parseFile(file{"a.rego", []byte(text)}, opts)
+		slow, slowErr := ast.ParseModuleWithOpts("a.rego", text, opts)
+		if len(cuts) == 0 || err != nil || slowErr != nil || quick == nil {
+			if (err == nil) != (slowErr == nil) && !strings.Contains(err.Error(), "second time") {
+				t.Errorf("%v, OPA: %v", err, slowErr)
+			}
+			return
+		}
+		plain := 0
+		for _, r := range slow.Rules {
+			if isPlain(r) {
+				plain++
+			}
+		}
+		if slow.Package.Path.Equal(gatewayPackage) && len(slow.Rules)-plain != len(quick.Rules) {
+			t.Errorf("%d rules, OPA: %d and %d plain", len(quick.Rules), len(slow.Rules), plain)
+		}
+	})
+}
+
+// What a list of ten thousand costs, in both forms.
+func BenchmarkLoad(b *testing.B) {
+	for name, whole := range map[string]bool{"rules": false, "object": true} {
+		b.Run(name, func(b *testing.B) {
+			dir := dirOf(b, files{"a.rego": valid, "gateway.rego": shipped(b, "gateway.rego"), "gateway_test.rego": shipped(b, "gateway_test.rego")})
+			write(b, dir, "list.rego", strings.Replace(list(10000, whole), gatewayOpen, "", 1))
+			if whole {
+				write(b, dir, "gateway.rego", gatewayHead+gatewayOpen)
+				write(b, dir, "gateway_test.rego", "package isogate.gateway_test\n")
+			}
+			for b.Loop() {
+				mustLoad(b, dir)
+			}
+		})
+	}
+}
