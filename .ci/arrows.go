@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"extauthz/session":     {"extauthz/kv", "extauthz/keys"},
 	"extauthz/check":       {"extauthz/page"},
 	"extauthz/signin":      {"extauthz/session", "extauthz/kv", "extauthz/keys", "extauthz/dpop", "extauthz/page", "envoy"},
-	"extauthz/profile": {"extauthz/check", "extauthz/session", "extauthz/signin", "extauthz/usercontext", "extauthz/page", "extauthz/keys",
+	"extauthz/profile": {"extauthz/check", "extauthz/session", "extauthz/kv", "extauthz/signin", "extauthz/usercontext", "extauthz/page", "extauthz/keys",
 		"extauthz/dpop", "policies", "envoy"},
 	"oidcprovider/code":     {"extauthz/kv", "extauthz/dpop"},
 	"oidcprovider/provider": {"oidcprovider/code", "extauthz/usercontext", "extauthz/keys", "extauthz/dpop", "extauthz/page", "extauthz/grant"},

@@ -69,7 +69,7 @@ func (s Service) validateEgress(f *daemon.Faults) {
 		f.Add("spiffe", "must be a SPIFFE id with a path, such as spiffe://commercial.example/%s", s.ID)
 	}
 	if !isLoopback(e.Listen) {
-		f.Add("listen", "must be a loopback address and a port, such as 127.0.0.1:9801: whoever reaches it calls in the service's name")
+		f.Add("listen", "must be a loopback address of IPv4 and a port, such as 127.0.0.1:9801: whoever reaches it calls in the service's name")
 	}
 	for key, path := range map[string]daemon.Path{"certificate": e.Certificate, "key": e.Key, "token_key": e.TokenKey} {
 		if path == "" {
@@ -81,10 +81,11 @@ func (s Service) validateEgress(f *daemon.Faults) {
 	}
 }
 
+// isLoopback is for IPv4 alone: services call by the address, and the check takes no host with a bracket.
 func isLoopback(address daemon.Address) bool {
 	host, _ := address.Split()
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return err == nil && ip.Is4() && ip.IsLoopback()
 }
 
 // validateGateway demands what the sidecars hold a gateway's certificate against.

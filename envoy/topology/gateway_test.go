@@ -80,7 +80,7 @@ var sidecars = strings.Replace(strings.Replace(strings.Replace(wholeCommercial, 
         admin: 127.0.0.1:9802
       websockets: true
 `, 1), "      federation: none\n", `      federation: allowed
-      egress: {spiffe: "spiffe://commercial.example/shop", listen: "[::1]:9803", certificate: shop.pem, key: shop.key, token_key: shop-token, admin: "127.0.0.1:9804"}
+      egress: {spiffe: "spiffe://commercial.example/shop", listen: "127.0.0.1:9803", certificate: shop.pem, key: shop.key, token_key: shop-token, admin: "127.0.0.1:9804"}
 `, 1), "secrets/acme}\n", "secrets/acme}\n    gateway: 10.0.0.1:8446\n", 1)
 
 func TestEgress(t *testing.T) {
@@ -108,7 +108,7 @@ func TestEgressFaults(t *testing.T) {
 	at := "platform.services[0].egress."
 	shop := "platform.services[1].egress."
 	again := " is another service's: what one sidecar has, no other may"
-	loopback := "must be a loopback address and a port, such as 127.0.0.1:9801: whoever reaches it calls in the service's name"
+	loopback := "must be a loopback address of IPv4 and a port, such as 127.0.0.1:9801: whoever reaches it calls in the service's name"
 	needs := "37: clouds[0].gateway: needs domains, issuer, client and ca beside it: calls carry a person's token, and go to no gateway whose authority is not given here"
 	try(t, sidecars, []change{
 		{"no person is ever there", "federation: allowed\n      egress: {", "federation: none\n      egress: {",
@@ -116,9 +116,10 @@ func TestEgressFaults(t *testing.T) {
 		{"no SPIFFE id", "spiffe: spiffe://commercial.example/support", "spiffe: support",
 			"11: " + at + "spiffe: must be a SPIFFE id with a path, such as spiffe://commercial.example/support"},
 		{"one SPIFFE id for two", "spiffe://commercial.example/shop", "spiffe://commercial.example/support", "24: " + shop + `spiffe: "spiffe://commercial.example/support"` + again},
-		{"one address for two", "[::1]:9803", "127.0.0.1:9801", "24: " + shop + `listen: "127.0.0.1:9801"` + again},
+		{"one address for two", "127.0.0.1:9803", "127.0.0.1:9801", "24: " + shop + `listen: "127.0.0.1:9801"` + again},
 		{"every address", "listen: 127.0.0.1:9801", "listen: :9801", "12: " + at + "listen: " + loopback},
 		{"an address of the network", "listen: 127.0.0.1:9801", "listen: 10.0.0.1:9801", "12: " + at + "listen: " + loopback},
+		{"loopback of IPv6", "listen: 127.0.0.1:9801", "listen: '[::1]:9801'", "12: " + at + "listen: " + loopback},
 		{"a name", "listen: 127.0.0.1:9801", "listen: localhost:9801", "12: " + at + "listen: " + loopback},
 		{"no certificate", "        certificate: support.pem\n", "", "10: " + at + "certificate: is required"},
 		{"no key", "        key: support.key\n", "", "10: " + at + "key: is required"},
