@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"isogate/envoy/daemon"
-	"isogate/envoy/topology"
 	"isogate/extauthz/check"
-	"isogate/extauthz/dpop"
 	"isogate/extauthz/keys"
 	"isogate/extauthz/kv"
 	"isogate/extauthz/profile"
@@ -33,7 +30,8 @@ type live struct {
 	sessions *session.Stored
 	signers  *keys.Signers
 	sealers  *keys.Sealers
-	access   *keys.Remote // the OAuth server's keys
+	access   *keys.Remote   // the OAuth server's keys
+	marks    *profile.Marks // of the proofs that came with access tokens
 	signIns  *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 	answers  map[string]bool // by provider, as of the last look
@@ -47,6 +45,7 @@ type state struct {
 	config    *config
 	limits    session.Policies
 	ingress   *profile.Ingress
+	gateway   *profile.Gateway // nil if the file has none
 	door      http.Handler
 	resource  http.Handler
 	providers []*signin.Provider
@@ -64,6 +63,12 @@ func (l *live) open(c *config, store *kv.Bolt, sessions *session.Stored) (err er
 	}
 	// Over a unix socket a host means nothing; the OAuth server may start after us.
 	l.access = keys.NewRemote("http://oidcprovider/oauth2/jwks", daemon.UnixClient(c.Cloud.OAuthSocket()), time.Now)
+	if l.marks, err = profile.OpenMarks(context.Background(), store, time.Now); err != nil {
+		return err
+	}
+	if lost := l.marks.Lost(); lost > 0 {
+		l.process.Log.Warn("the last process did not end as it should: which proofs of possession it saw is not known, so calls have to wait", "seconds", lost.Seconds())
+	}
 	l.process.Admin.Ready("policies", errors.New("not loaded yet"))
 	return l.apply(c)
 }
@@ -124,21 +129,19 @@ func (l *live) apply(c *config) error {
 		Flows: flows, Sessions: l.sessions, Policies: limits, Tickets: l.store, Providers: providers,
 		Fits: ingress.Fits, JWKS: l.signers.JWKS, Log: l.process.Log, SignIns: l.signIns,
 	}
-	l.state.Store(&state{
-		config: c, limits: limits, ingress: ingress, providers: providers,
-		door: door.Handler(usercontext.JWKSPath), resource: l.makeResource(*c.Cloud, limits),
-	})
-	return nil
-}
-
-func (l *live) makeResource(cloud topology.Cloud, limits session.Policies) http.Handler {
-	return resource{
-		access: profile.Access{
-			Issuer: cloud.Issuer(), Audience: cloud.Audience(), Keys: l.access, Grants: l.sessions, Policies: limits, Now: time.Now,
-			Proofs: dpop.Verifier{Ahead: proofAhead, Behind: proofBehind, Now: time.Now, Replay: proofs{l.store}},
-		},
-		url: cloud.Issuer() + profile.PathOAuthSession, cloud: cloud.ID, log: l.process.Log,
+	access := profile.Access{
+		Issuer: c.Cloud.Issuer(), Audience: c.Cloud.Audience(), Keys: l.access, Tokens: profile.NewTokens(), Proofs: l.marks,
+		Grants: l.sessions, Policies: limits, Now: time.Now,
 	}
+	fresh := &state{
+		config: c, limits: limits, ingress: ingress, providers: providers, door: door.Handler(usercontext.JWKSPath),
+		resource: resource{access: access, url: c.Cloud.Issuer() + profile.PathOAuthSession, cloud: c.Cloud.ID, log: l.process.Log},
+	}
+	if c.Cloud.Gateway != nil {
+		fresh.gateway = profile.NewGateway(*c.Cloud, access, minter, l.bundle.Load, time.Now)
+	}
+	l.state.Store(fresh)
+	return nil
 }
 
 // makeProviders keeps what is known of each provider whose entry did not change.
@@ -199,6 +202,7 @@ func (l *live) reloadFile() error {
 		"cloud.id":          was.Cloud.ID == fresh.Cloud.ID,
 		"cloud.domain":      was.Cloud.Domain == fresh.Cloud.Domain,
 		"cloud.port":        was.Cloud.Port == fresh.Cloud.Port,
+		"cloud.gateway":     (was.Cloud.Gateway == nil) == (fresh.Cloud.Gateway == nil),
 		"cloud.sockets":     was.Cloud.Sockets == fresh.Cloud.Sockets,
 		"extauthz.admin":    was.ExtAuthz.Admin == fresh.ExtAuthz.Admin,
 		"extauthz.store":    was.ExtAuthz.Store == fresh.ExtAuthz.Store,
@@ -231,22 +235,10 @@ func (l *live) watchPolicies(ctx context.Context) error {
 			return
 		}
 		l.warnOfEntries(bundle)
+		l.warnOfEndpoints(bundle)
 		l.bundle.Store(bundle)
 		l.process.Admin.Ready("policies", nil)
 		l.process.Admin.Note("policies", bundle.Digest())
 	})
 	return nil
-}
-
-// warnOfEntries names what stands on the anonymous allowlist without opening anything.
-func (l *live) warnOfEntries(bundle *policies.Bundle) {
-	for _, a := range bundle.AnonymousEndpoints() {
-		known := slices.ContainsFunc(l.state.Load().config.Cloud.Products, func(p topology.Product) bool { return p.ID == a.Product })
-		switch {
-		case !known:
-			l.process.Log.Warn("an anonymous entry opens nothing: the file has no such product", "entry", a.ID, "product", a.Product)
-		case !a.Expires.IsZero() && !time.Now().Before(a.Expires):
-			l.process.Log.Warn("an anonymous entry opens nothing: it has expired", "entry", a.ID, "expired", a.Expires)
-		}
-	}
 }

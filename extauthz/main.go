@@ -2,9 +2,10 @@
 // session state, and opens and ends grants for the OAuth server at the session socket. On the commercial side it keeps nothing: sessions are sealed
 // in the browsers of their people.
 //
-//	extauthz -config FILE          run
-//	extauthz -config FILE -check   validate the file and exit
-//	extauthz jwks FOLDER           print the public half of a folder of signing keys
+//	extauthz -config FILE                  run; with -check, validate the file and exit
+//	extauthz egress SERVICE -config FILE   run beside the sidecar of a service, of a commercial file; -check likewise
+//	extauthz jwks FOLDER                   print the public half of a folder of signing keys
+//	extauthz policy check DIR              compile policies, run their tests and warn; with explain, say what becomes of a call
 package main
 
 import (
@@ -25,11 +26,23 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "jwks" {
-		os.Exit(printJWKS(os.Args[2:], os.Stdout, os.Stderr))
-	}
+	os.Exit(run(os.Args[1:]))
+}
+
+// run is the command line: a word of its own, or the daemon of a side. The result is the exit status.
+func run(args []string) int {
 	collectLess()
-	os.Exit(daemon.Main("extauthz", os.Args[1:], loadConfig, start))
+	if len(args) > 0 {
+		switch args[0] {
+		case "jwks":
+			return printJWKS(args[1:], os.Stdout, os.Stderr)
+		case "egress":
+			return runEgress(args[1:], os.Stderr)
+		case "policy":
+			return policy(args[1:], os.Stdout, os.Stderr)
+		}
+	}
+	return daemon.Main("extauthz", args, loadConfig, start)
 }
 
 // garbage is how much may gather before it is collected, in percent of what is in use (see GOGC in package runtime). What is in use is a few
@@ -65,7 +78,7 @@ func startInside(p *daemon.Process, c *config) ([]daemon.Unit, error) {
 	if err := live.open(c, store, sessions); err != nil {
 		return nil, err
 	}
-	checks, err := checkUnit(p, "ingress", c.Cloud.CheckSocket("ingress"), live)
+	checks, err := live.checkUnits()
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +94,9 @@ func startInside(p *daemon.Process, c *config) ([]daemon.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []daemon.Unit{
+	return append([]daemon.Unit{
 		storeUnit(store),
+		{Name: "proofs", Run: live.marks.Run},
 		{Name: "activity", Run: func(ctx context.Context) error {
 			return sessions.Run(ctx, func(err error) { p.Log.Error("activity could not be written, it is tried again", "cause", err.Error()) })
 		}},
@@ -93,8 +107,7 @@ func startInside(p *daemon.Process, c *config) ([]daemon.Unit, error) {
 		watch,
 		grants,
 		door,
-		checks,
-	}, nil
+	}, checks...), nil
 }
 
 // storeUnit sweeps what expired, and closes the store when everything that uses it has ended.

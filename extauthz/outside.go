@@ -40,6 +40,7 @@ type outsideState struct {
 	federated *profile.Federated
 	door      http.Handler
 	clouds    []cloud
+	tokens    map[string]*keys.Sealers // of what each service with a sidecar carries, by folder
 }
 
 // cloud is a directory's entry that people come from.
@@ -133,6 +134,10 @@ func (o *outside) apply(c *config) error {
 	if err != nil {
 		return err
 	}
+	tokens, err := o.openTokens(c)
+	if err != nil {
+		return err
+	}
 	flows := signin.Flows{Site: signin.OfPlatform(*c.Platform), Seal: o.sealers, Now: time.Now}
 	sealed := session.Sealed{Keys: o.sessions, Now: time.Now}
 	federations, every := signin.NewFederations(federationsOf(clouds)), c.ExtAuthz.CheckEvery.Or(defaultCheck)
@@ -142,10 +147,41 @@ func (o *outside) apply(c *config) error {
 		Log: o.process.Log, Faults: o.faults, SignIns: o.signIns,
 	}
 	o.state.Store(&outsideState{
-		config: c, clouds: clouds, door: identity.Handler(),
-		federated: profile.NewFederated(*c.Platform, c.Clouds, flows, checks, o.users),
+		config: c, clouds: clouds, tokens: tokens, door: identity.Handler(),
+		federated: profile.NewFederated(*c.Platform, c.Clouds, flows, checks, o.users, carriers(c, tokens)),
 	})
 	return nil
+}
+
+// openTokens keeps the keys of each service's token_key whose folder is the same.
+func (o *outside) openTokens(c *config) (map[string]*keys.Sealers, error) {
+	known, tokens := o.state.Load().tokens, map[string]*keys.Sealers{}
+	for i, s := range c.Platform.Services {
+		if s.Egress == nil {
+			continue
+		}
+		folder := string(s.Egress.TokenKey)
+		if tokens[folder] = known[folder]; tokens[folder] != nil {
+			continue
+		}
+		opened, err := keys.OpenSealers(folder, time.Now)
+		if err != nil {
+			return nil, fmt.Errorf("platform.services[%d].egress.token_key: %w", i, err)
+		}
+		tokens[folder] = opened
+	}
+	return tokens, nil
+}
+
+// carriers are those of the services that have a sidecar, by id.
+func carriers(c *config, tokens map[string]*keys.Sealers) map[string]session.Carrier {
+	all := map[string]session.Carrier{}
+	for _, s := range c.Platform.Services {
+		if s.Egress != nil {
+			all[s.ID] = session.Carrier{Service: s.ID, Keys: tokens[string(s.Egress.TokenKey)], Now: time.Now}
+		}
+	}
+	return all
 }
 
 // makeClouds keeps what is known of each cloud whose entry did not change.
@@ -189,10 +225,15 @@ func (o *outside) makeCloud(c *config, entry topology.Directory) (*cloud, error)
 	return &cloud{signers, signin.NewFederation(entry, signers, c.ExtAuthz.Connect.Client(roots), callback, time.Now)}, nil
 }
 
-// keyFolders are ours, and those of the clients that we are.
+// keyFolders are ours, those of the clients that we are, and those that we share with the sidecars.
 func (o *outside) keyFolders() []string {
 	now := o.state.Load()
 	folders := now.config.ExtAuthz.Keys.folders()
+	for _, s := range now.config.Platform.Services {
+		if s.Egress != nil {
+			folders = append(folders, string(s.Egress.TokenKey))
+		}
+	}
 	for _, entry := range now.config.Clouds {
 		if entry.Federates() {
 			folders = append(folders, string(entry.Client.Key))
@@ -204,8 +245,12 @@ func (o *outside) keyFolders() []string {
 // reloadKeys reads the folders again. On any fault the last good keys of a folder stay.
 func (o *outside) reloadKeys() error {
 	faults := []error{o.sealers.Reload(), o.sessions.Reload()}
-	for _, known := range o.state.Load().clouds {
+	now := o.state.Load()
+	for _, known := range now.clouds {
 		faults = append(faults, known.signers.Reload())
+	}
+	for _, shared := range now.tokens {
+		faults = append(faults, shared.Reload())
 	}
 	return errors.Join(faults...)
 }

@@ -17,6 +17,8 @@ type attributes struct {
 	isRaw                bool // the header came line by line
 	lines                []line
 	sni, address         string
+	certificate, id      string
+	hasBody              bool // a byte of it came
 	route                Route
 }
 
@@ -33,14 +35,18 @@ const (
 	attributesRoute      = 13 // route_metadata_context
 
 	peerAddress          = 1 // of Peer
+	peerCertificate      = 5
 	addressSocket        = 1 // of Address, a oneof
 	socketAddressAddress = 2
 	requestHTTP          = 2 // of Request
 	sessionSNI           = 1 // of TLSSession
 
+	httpID        = 1
 	httpMethod    = 2
 	httpPath      = 4
 	httpHost      = 5
+	httpBody      = 11
+	httpRawBody   = 12
 	httpHeaderMap = 13
 
 	headerMapHeaders = 1
@@ -62,7 +68,7 @@ func decode(m message) (a attributes, err error) {
 func (a *attributes) take(number uint64, v message) error {
 	switch number {
 	case attributesSource:
-		return v.read(set(peerAddress), 0, a.source)
+		return v.read(set(peerAddress, peerCertificate), 0, a.source)
 	case attributesRequest:
 		return v.read(set(requestHTTP), 0, a.http)
 	case attributesTLSSession:
@@ -75,8 +81,12 @@ func (a *attributes) take(number uint64, v message) error {
 	}
 }
 
-// source reads the client's address, which is none if it is no socket's.
-func (a *attributes) source(_ uint64, v message) error {
+// source reads the client's certificate, and its address, which is none if it is no socket's.
+func (a *attributes) source(number uint64, v message) (err error) {
+	if number == peerCertificate {
+		a.certificate, err = v.text()
+		return err
+	}
 	f, err := v.sole()
 	if err != nil || f.number != addressSocket {
 		return err
@@ -89,14 +99,18 @@ func (a *attributes) source(_ uint64, v message) error {
 
 func (a *attributes) http(_ uint64, v message) error {
 	a.isHTTP = true
-	return v.read(set(httpMethod, httpPath, httpHost, httpHeaderMap), 0, func(number uint64, v message) (err error) {
+	return v.read(set(httpID, httpMethod, httpPath, httpHost, httpBody, httpRawBody, httpHeaderMap), 0, func(number uint64, v message) (err error) {
 		switch number {
+		case httpID:
+			a.id, err = v.text()
 		case httpMethod:
 			a.method, err = v.text()
 		case httpPath:
 			a.target, err = v.text()
 		case httpHost:
 			a.host, err = v.text()
+		case httpBody, httpRawBody: // what stands in it is the product's affair
+			a.hasBody = a.hasBody || v != ""
 		default:
 			a.isRaw, a.lines = true, make([]line, 0, 32)
 			err = v.read(0, set(headerMapHeaders), a.line)
@@ -129,7 +143,7 @@ func (a *attributes) line(_ uint64, v message) error {
 
 // leads reads our namespace of the metadata of the route that Envoy chose. What is no text there counts as absent.
 func (a *attributes) leads(_ string, v message) error {
-	return v.entries([]string{"product", "door", "oauth"}, func(key string, v message) error {
+	return v.entries([]string{"product", "door", "oauth", "endpoint"}, func(key string, v message) error {
 		f, err := v.sole()
 		if err != nil || f.number != valueString {
 			return err
@@ -140,8 +154,10 @@ func (a *attributes) leads(_ string, v message) error {
 			a.route.Product = text
 		case "door":
 			a.route.Door = text
-		default:
+		case "oauth":
 			a.route.OAuth = text
+		default:
+			a.route.Endpoint = text
 		}
 		return err
 	})

@@ -62,7 +62,7 @@ func Encode(v Verdict) (answer []byte, said Verdict) {
 
 // room is about as much as an answer takes, in bytes.
 func room(v Verdict) int {
-	n := 256 + len(v.Answer.Body) + len(v.Policy) + len(v.Rule)
+	n := 256 + len(v.Answer.Body) + len(v.Caller) + len(v.Policy) + len(v.Rule)
 	for _, fields := range [][]page.Field{v.Set, v.Respond, v.Answer.Header} {
 		for _, f := range fields {
 			n += len(f.Name) + len(f.Value) + 16
@@ -111,6 +111,9 @@ func metadata(b []byte, v Verdict) []byte {
 	b = entry(b, "reason", string(v.Reason))
 	if v.Method != "" {
 		b = entry(b, "method", v.Method)
+	}
+	if v.Caller != "" {
+		b = entry(b, "caller", v.Caller)
 	}
 	if v.Policy != "" {
 		b = entry(b, "policy", v.Policy)

@@ -255,9 +255,9 @@ func (anyVerdict) Generate(r *rand.Rand, size int) reflect.Value {
 		}
 	}
 	v := Verdict{
-		Allow: r.Intn(2) == 0, Reason: Reason(text("session", "anonymous", "own", "policy", "")), Set: fields[0], Respond: fields[2], Stream: time.Duration(r.Int63() - r.Int63()),
+		Allow: r.Intn(2) == 0, Reason: Reason(text("session", "anonymous", "own", "exposed", "sent", "policy", "")), Set: fields[0], Respond: fields[2], Stream: time.Duration(r.Int63() - r.Int63()),
 		Answer: page.Answer{Status: []int{0, 100, 200, 204, 302, 403, 503, 507, 999, r.Int()}[r.Intn(10)], Header: fields[1], Body: []byte(text("x", "\xff"))},
-		Policy: text("digest", "\xff"), Rule: text("rule", "\xff"),
+		Method: text("GET"), Caller: text("spiffe://commercial.example/support", "\xff"), Policy: text("digest", "\xff"), Rule: text("rule", "\xff"),
 	}
 	for range r.Intn(3) {
 		v.Remove = append(v.Remove, name())

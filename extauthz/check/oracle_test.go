@@ -27,6 +27,7 @@ func attributesOf(in *auth.CheckRequest) attributes {
 	a := attributes{
 		isHTTP: http != nil, method: http.GetMethod(), target: http.GetPath(), host: http.GetHost(), isRaw: http.GetHeaderMap() != nil,
 		sni: all.GetTlsSession().GetSni(), address: all.GetSource().GetAddress().GetSocketAddress().GetAddress(),
+		id: http.GetId(), certificate: all.GetSource().GetCertificate(), hasBody: http.GetBody() != "" || len(http.GetRawBody()) > 0,
 	}
 	for _, l := range http.GetHeaderMap().GetHeaders() {
 		value := l.GetValue()
@@ -36,19 +37,23 @@ func attributesOf(in *auth.CheckRequest) attributes {
 		a.lines = append(a.lines, line{l.GetKey(), value})
 	}
 	fields := all.GetRouteMetadataContext().GetFilterMetadata()[metadataNamespace].GetFields()
-	a.route = Route{Product: fields["product"].GetStringValue(), Door: fields["door"].GetStringValue(), OAuth: fields["oauth"].GetStringValue()}
+	a.route = Route{
+		Product: fields["product"].GetStringValue(), Door: fields["door"].GetStringValue(), OAuth: fields["oauth"].GetStringValue(),
+		Endpoint: fields["endpoint"].GetStringValue(),
+	}
 	return a
 }
 
 func same(a, b attributes) bool {
 	return slices.Equal(a.lines, b.lines) && a.isHTTP == b.isHTTP && a.isRaw == b.isRaw && a.route == b.route &&
-		a.method == b.method && a.target == b.target && a.host == b.host && a.sni == b.sni && a.address == b.address
+		a.method == b.method && a.target == b.target && a.host == b.host && a.sni == b.sni && a.address == b.address &&
+		a.id == b.id && a.certificate == b.certificate && a.hasBody == b.hasBody
 }
 
 // response is the model of Encode: what a verdict that was found sound means, for the generated code to write.
 func response(v Verdict) *auth.CheckResponse {
 	fields := map[string]*structpb.Value{}
-	for name, value := range map[string]string{"reason": string(v.Reason), "method": v.Method, "policy": v.Policy, "rule": v.Rule} {
+	for name, value := range map[string]string{"reason": string(v.Reason), "method": v.Method, "caller": v.Caller, "policy": v.Policy, "rule": v.Rule} {
 		if value != "" {
 			fields[name] = structpb.NewStringValue(strings.ToValidUTF8(value, "?"))
 		}

@@ -52,7 +52,18 @@ func (a *attributes) request() (Request, error) {
 	return Request{
 		Method: a.method, Host: host, Path: path, Query: query, Header: header,
 		SNI: strings.ToLower(a.sni), Address: addressOf(a.address), Route: a.route,
+		ID: a.id, Certificate: a.certificate, Body: a.hasBody || announcesBody(header),
 	}, nil
+}
+
+// announcesBody tells whether a header frames a body that is not plainly empty (RFC 9112 section 6.3).
+func announcesBody(h Header) bool {
+	for _, length := range h["content-length"] {
+		if strings.Trim(length, "0") != "" || length == "" {
+			return true
+		}
+	}
+	return len(h["transfer-encoding"]) > 0
 }
 
 // header takes the raw form, where repeated lines stand apart and bytes are what they were. The joined form, which an Envoy without

@@ -225,6 +225,9 @@ func TestTheRouteSaysWhatItLeadsTo(t *testing.T) {
 		{"a product", map[string]map[string]*structpb.Value{"isogate": {"product": text("issues")}}, Route{Product: "issues"}},
 		{"the door", map[string]map[string]*structpb.Value{"isogate": {"door": text("yes")}}, Route{Door: "yes"}},
 		{"the OAuth server", map[string]map[string]*structpb.Value{"isogate": {"oauth": text("auth")}}, Route{OAuth: "auth"}},
+		{"an endpoint", map[string]map[string]*structpb.Value{"isogate": {"product": text("issues"), "endpoint": text("issue.read")}}, Route{Product: "issues", Endpoint: "issue.read"}},
+		{"everything else at the gateway", map[string]map[string]*structpb.Value{"isogate": {"none": text("gateway")}}, Route{}},
+		{"an endpoint that is no text", map[string]map[string]*structpb.Value{"isogate": {"product": text("issues"), "endpoint": structpb.NewBoolValue(true)}}, Route{Product: "issues"}},
 		{"another namespace", map[string]map[string]*structpb.Value{"envoy": {"product": text("issues")}}, Route{}},
 		{"no text", map[string]map[string]*structpb.Value{"isogate": {"product": structpb.NewNumberValue(1), "door": structpb.NewBoolValue(true)}}, Route{}},
 	}

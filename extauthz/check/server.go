@@ -20,13 +20,19 @@ type Server struct {
 	seconds *prometheus.HistogramVec
 }
 
-// Metrics are shared by the profiles of a process: isogate_checks_seconds{profile,reason}, whose count is the number of checks.
+// Metrics are shared by the profiles of a process: isogate_checks_seconds{profile,reason}, whose count is the number of checks. Asked again, it gives
+// the same.
 func Metrics(registry prometheus.Registerer) *prometheus.HistogramVec {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "isogate_checks_seconds", Help: "Duration of checks in seconds, by profile and reason.",
 		Buckets: []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1},
 	}, []string{"profile", "reason"})
-	registry.MustRegister(seconds)
+	var there prometheus.AlreadyRegisteredError
+	if err := registry.Register(seconds); errors.As(err, &there) {
+		return there.ExistingCollector.(*prometheus.HistogramVec)
+	} else if err != nil {
+		panic(err) // as MustRegister: another metric has the name
+	}
 	return seconds
 }
 

@@ -23,7 +23,7 @@ func sound(v Verdict) Verdict {
 		cause = errUnsound
 	}
 	answer := page.Denial(http.StatusServiceUnavailable, string(Unavailable), false, "")
-	return Verdict{Reason: Unavailable, Answer: answer, Cause: cause, Policy: v.Policy, Rule: v.Rule}
+	return Verdict{Reason: Unavailable, Answer: answer, Cause: cause, Method: v.Method, Caller: v.Caller, Policy: v.Policy, Rule: v.Rule}
 }
 
 // mayChange tells whether a pass changes only what it may: neither where the request goes, nor where its body ends, nor Envoy's own controls.

@@ -18,7 +18,7 @@ import (
 func whole() *auth.CheckRequest {
 	in := question("POST", issuesHost, "/a/b?c=d", "cookie", "a=1", "cookie", "b=2", "x-empty", "", "user-agent", strings.Repeat("Zoë ", 50))
 	a := in.Attributes
-	a.Source.Service, a.Source.Principal, a.Source.Labels = "edge", "spiffe://x", map[string]string{"k": "v"}
+	a.Source.Service, a.Source.Principal, a.Source.Labels, a.Source.Certificate = "edge", "spiffe://x", map[string]string{"k": "v"}, "-----BEGIN%20"
 	a.Source.GetAddress().GetSocketAddress().PortSpecifier = &core.SocketAddress_PortValue{PortValue: 443}
 	a.Destination, a.ContextExtensions = peer("192.0.2.9"), map[string]string{"product": "wiki"}
 	a.Request.Time = &timestamppb.Timestamp{Seconds: 1 << 40, Nanos: 7}
@@ -31,6 +31,7 @@ func whole() *auth.CheckRequest {
 	a.MetadataContext = &core.Metadata{FilterMetadata: map[string]*structpb.Struct{"isogate": other}}
 	a.RouteMetadataContext.FilterMetadata["envoy.lb"] = other
 	ours := a.RouteMetadataContext.FilterMetadata["isogate"].Fields
+	ours["endpoint"] = structpb.NewStringValue("issue.read")
 	ours["list"], ours["number"], ours["door"] = structpb.NewListValue(list), structpb.NewNumberValue(3), structpb.NewBoolValue(true)
 	return in
 }
@@ -82,7 +83,7 @@ func hasGroup(message []byte) bool {
 
 func TestDecodeReadsWhatTheGeneratedCodeReads(t *testing.T) {
 	a, err := decode(message(sent(whole())))
-	if err != nil || !same(a, attributesOf(whole())) || a.route.Product != "issues" || a.address != "192.0.2.1" || len(a.lines) != 5 {
+	if err != nil || !same(a, attributesOf(whole())) || a.route.Product != "issues" || a.route.Endpoint != "issue.read" || a.id != "1" || a.certificate == "" || !a.hasBody || a.address != "192.0.2.1" || len(a.lines) != 5 {
 		t.Errorf("%+v, %v", a, err)
 	}
 	for _, in := range []*auth.CheckRequest{nil, {}, question("GET", "", "", "", ""), question("GET", issuesHost, "/")} {
@@ -146,6 +147,10 @@ func TestNothingThatIsReadMayStandTwice(t *testing.T) {
 		"path":                 in(4, put([]protowire.Number{2}, http+put([]protowire.Number{4}, "/b"))),
 		"path, empty":          in(4, put([]protowire.Number{2}, http+put([]protowire.Number{4}, ""))),
 		"host":                 in(4, put([]protowire.Number{2}, http+put([]protowire.Number{5}, "evil"))),
+		"id":                   in(4, put([]protowire.Number{2}, http+put([]protowire.Number{1}, "1")+put([]protowire.Number{1}, "2"))),
+		"body":                 in(4, put([]protowire.Number{2}, http+put([]protowire.Number{11}, "")+put([]protowire.Number{11}, "a"))),
+		"raw body":             in(4, put([]protowire.Number{2}, http+put([]protowire.Number{12}, "a")+put([]protowire.Number{12}, ""))),
+		"certificate":          in(1, put([]protowire.Number{5}, "a")+put([]protowire.Number{5}, "b")),
 		"header map":           in(4, put([]protowire.Number{2}, http+put([]protowire.Number{13}, "")+put([]protowire.Number{13}, ""))),
 		"header name":          header(key + key),
 		"header value":         header(key + value + value),

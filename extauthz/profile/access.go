@@ -24,7 +24,8 @@ type Access struct {
 	Issuer   string // the OAuth server's
 	Audience string // this cloud's
 	Keys     keys.KeySource
-	Proofs   dpop.Verifier
+	Tokens   *Tokens // of this issuer, for this audience
+	Proofs   *Marks
 	Grants   Grants
 	Policies session.Policies
 	Now      func() time.Time
@@ -34,6 +35,7 @@ type Access struct {
 type Presented struct {
 	Authorization, Proofs []string
 	Method, URL           string
+	Request               string // its name, see Marks.For
 }
 
 // Believed is a token that was believed, and the living grant behind it.
@@ -52,11 +54,27 @@ var (
 	ErrDead = errors.New("profile: the grant of an access token has ended")
 )
 
+// Challenge is the WWW-Authenticate of the 401 for an error of Judge (RFC 9449 section 7.1), "" for an error that is no 401. A request that brings no
+// token is told no error (RFC 6750 section 3.1).
+func Challenge(err error) string {
+	const algorithms = `algs="ES256 PS256"`
+	switch {
+	case errors.Is(err, ErrNoToken):
+		return "DPoP " + algorithms
+	case errors.Is(err, ErrToken), errors.Is(err, ErrDead):
+		return `DPoP error="invalid_token", ` + algorithms
+	case errors.Is(err, dpop.ErrProof):
+		return `DPoP error="invalid_dpop_proof", ` + algorithms
+	}
+	return ""
+}
+
 // accessClaims are those of an access token (RFC 9068 section 2.2) that are read once it has been verified.
 type accessClaims struct {
-	Subject string `json:"sub"`
-	Grant   string `json:"sid"`
-	Client  string `json:"client_id"`
+	Expires float64 `json:"exp"` // Unix seconds
+	Subject string  `json:"sub"`
+	Grant   string  `json:"sid"`
+	Client  string  `json:"client_id"`
 	Bound   struct {
 		Thumbprint string `json:"jkt"`
 	} `json:"cnf"` // RFC 9449 section 6.1
@@ -68,11 +86,11 @@ func (a Access) Judge(ctx context.Context, p Presented) (Believed, error) {
 	if err != nil {
 		return Believed{}, err
 	}
-	claims, err := a.read(ctx, token)
+	claims, err := a.Tokens.known(ctx, token, a)
 	if err != nil {
 		return Believed{}, err
 	}
-	if _, err := a.Proofs.Verify(ctx, p.Proofs, dpop.Want{Method: p.Method, URL: p.URL, AccessToken: token, Thumbprint: claims.Bound.Thumbprint}); err != nil {
+	if _, err := a.Proofs.For(p.Request).Verify(ctx, p.Proofs, dpop.Want{Method: p.Method, URL: p.URL, AccessToken: token, Thumbprint: claims.Bound.Thumbprint}); err != nil {
 		return Believed{}, err
 	}
 	granted, err := a.Grants.Granted(ctx, claims.Grant, claims.Client, a.Policies)
@@ -96,21 +114,23 @@ func bearer(lines []string) (string, error) {
 	return token, nil
 }
 
-func (a Access) read(ctx context.Context, token string) (accessClaims, error) {
-	raw, err := keys.Verify(ctx, token, a.Keys, keys.Expect{
+// read believes a token for what it says itself, and tells which key it was believed by.
+func (a Access) read(ctx context.Context, token string) (accessClaims, used, error) {
+	source := recorder{KeySource: a.Keys}
+	raw, err := keys.Verify(ctx, token, &source, keys.Expect{
 		Type: "at+jwt", Issuer: a.Issuer, Audience: a.Audience, Now: a.Now, Skew: 5 * time.Second,
 	})
 	if errors.Is(err, keys.ErrKeys) {
-		return accessClaims{}, fmt.Errorf("profile: an access token: %w", err)
+		return accessClaims{}, used{}, fmt.Errorf("profile: an access token: %w", err)
 	} else if err != nil {
-		return accessClaims{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return accessClaims{}, used{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	var claims accessClaims
 	if err := json.Unmarshal(raw, &claims); err != nil {
-		return accessClaims{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return accessClaims{}, used{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	if claims.Subject == "" || claims.Grant == "" || claims.Client == "" || claims.Bound.Thumbprint == "" {
-		return accessClaims{}, fmt.Errorf("%w: sub, sid, client_id or cnf.jkt is missing", ErrToken)
+		return accessClaims{}, used{}, fmt.Errorf("%w: sub, sid, client_id or cnf.jkt is missing", ErrToken)
 	}
-	return claims, nil
+	return claims, source.used, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,16 +18,10 @@ import (
 
 const resourceURL = "https://auth.acme.example:8443/oauth2/session"
 
-// marks are a Replay in memory that fails on demand.
-type marks struct {
-	seen  map[string]bool
-	fault error
-}
+// marks are a Replay in memory.
+type marks struct{ seen map[string]bool }
 
 func (m *marks) Add(_ context.Context, key string, _ time.Time) error {
-	if m.fault != nil {
-		return m.fault
-	}
 	if m.seen[key] {
 		return dpop.ErrSeen
 	}
@@ -41,7 +36,7 @@ type service struct {
 	now    time.Time
 	signer *keys.Signers
 	key    dpop.Key
-	marks  *marks
+	marks  *records // the store of the marks
 	store  *records
 	keeper *session.Stored
 	person session.Session
@@ -50,17 +45,17 @@ type service struct {
 
 func newService(t testing.TB) *service {
 	t.Helper()
-	s := &service{t: t, now: start, marks: &marks{seen: map[string]bool{}}}
+	s := &service{t: t, now: start}
 	clock := func() time.Time { return s.now }
 	bolt := must(kv.OpenBolt(filepath.Join(t.TempDir(), "store"), clock))(t)
 	t.Cleanup(func() { _ = bolt.Close() })
-	s.store = &records{Records: bolt}
+	s.store, s.marks = &records{Records: bolt}, &records{Records: bolt}
 	s.keeper = session.NewStored(s.store, clock)
 	s.signer = must(keys.OpenSigners(t.TempDir(), clock))(t)
 	s.key = must(dpop.Generate())(t)
 	s.Access = &Access{
-		Issuer: "https://auth.acme.example:8443", Audience: "urn:isogate:cloud:c-0123456789abcdef", Keys: s.signer, Grants: s.keeper, Policies: rulesOfSessions, Now: clock,
-		Proofs: dpop.Verifier{Ahead: 10 * time.Second, Behind: time.Minute, Now: clock, Replay: s.marks},
+		Issuer: "https://auth.acme.example:8443", Audience: "urn:isogate:cloud:c-0123456789abcdef", Keys: s.signer, Tokens: NewTokens(),
+		Proofs: must(OpenMarks(t.Context(), s.marks, clock))(t), Grants: s.keeper, Policies: rulesOfSessions, Now: clock,
 	}
 	s.person = must(s.keeper.Open(t.Context(), ada, limits))(t)
 	opened := must(s.keeper.OpenGrant(t.Context(), s.person.ID, "commercial", rulesOfSessions))(t)
@@ -198,10 +193,31 @@ func TestAProofWorksOnce(t *testing.T) {
 	if _, err := s.Judge(t.Context(), p); !errors.Is(err, dpop.ErrProof) || !errors.Is(err, dpop.ErrSeen) {
 		t.Errorf("the second time: %v", err)
 	}
-	before := len(s.marks.seen)
 	forged := s.present(s.sign("JWT"))
-	if _, err := s.Judge(t.Context(), forged); !errors.Is(err, ErrToken) || len(s.marks.seen) != before {
-		t.Errorf("%v, %d marks", err, len(s.marks.seen)-before)
+	if _, err := s.Judge(t.Context(), forged); !errors.Is(err, ErrToken) || marked(s.Proofs) != 1 {
+		t.Errorf("%v, %d marks", err, marked(s.Proofs))
+	}
+}
+
+// What is said to who is refused: RFC 9449 section 7.1, and RFC 6750 section 3.1 for who brings nothing.
+func TestChallenges(t *testing.T) {
+	tests := []struct {
+		name string
+		in   error
+		want string
+	}{
+		{"no token", ErrNoToken, `DPoP algs="ES256 PS256"`},
+		{"a bad token", fmt.Errorf("%w: why", ErrToken), `DPoP error="invalid_token", algs="ES256 PS256"`},
+		{"a dead grant", ErrDead, `DPoP error="invalid_token", algs="ES256 PS256"`},
+		{"a bad proof", fmt.Errorf("%w: why", dpop.ErrProof), `DPoP error="invalid_dpop_proof", algs="ES256 PS256"`},
+		{"no keys", keys.ErrKeys, ""},
+		{"another fault", errors.New("x"), ""},
+		{"none", nil, ""},
+	}
+	for _, tt := range tests {
+		if got := Challenge(tt.in); got != tt.want {
+			t.Errorf("%s: %q", tt.name, got)
+		}
 	}
 }
 

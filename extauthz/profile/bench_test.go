@@ -66,6 +66,30 @@ func BenchmarkFederated(b *testing.B) {
 	}
 }
 
+// What a service with a sidecar costs more: one seal.
+func BenchmarkFederatedCarried(b *testing.B) {
+	s, _ := newCallingSide(b)
+	o := s.outside()
+	o.Token = strings.Repeat("t", 800)
+	in := to(supportHost, "GET", "/x", lines(fetch, []string{"cookie", "theme=dark; " + s.cookie(supportHost, o)})...)
+	s.expect(in, pass(check.Session))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Decide(b.Context(), in)
+	}
+}
+
+// A service's call on its way out: one opening, and one signature for the proof.
+func BenchmarkEgress(b *testing.B) {
+	o := newOutbound(b)
+	in := o.call("GET", "/rest/api/issue/X-1?fields=summary", "accept", "application/json")
+	o.expect(in, pass(check.Sent))
+	b.ReportAllocs()
+	for b.Loop() {
+		o.Decide(b.Context(), in)
+	}
+}
+
 // All cores at once, with people of their own: the memory of answers has one lock.
 func BenchmarkFederatedParallel(b *testing.B) {
 	s := newSide(b)

@@ -69,6 +69,7 @@ type Federated struct {
 	services map[string]topology.Service // by host
 	clouds   map[string]bool             // ids of the directory's entries that people come from
 	users    []byte                      // key of session.ServiceUserID
+	carriers map[string]session.Carrier  // of the services that have a sidecar, by id
 }
 
 // platformEndpoints are all endpoints of our own on the commercial side. The door reads the cookies.
@@ -80,11 +81,14 @@ var platformEndpoints = []own{
 	{methods: []string{"GET", "POST"}, path: signin.PathLogout},
 }
 
-// NewFederated prepares the rules for one state of the file. users is the key that people's ids at services are derived with.
-func NewFederated(platform topology.Platform, directory []topology.Directory, flows signin.Flows, checks Checks, users []byte) *Federated {
+// NewFederated prepares the rules for one state of the file. users is the key that people's ids at services are derived with; carriers are those of
+// the services that have a sidecar, by id.
+func NewFederated(
+	platform topology.Platform, directory []topology.Directory, flows signin.Flows, checks Checks, users []byte, carriers map[string]session.Carrier,
+) *Federated {
 	f := &Federated{
 		browser: newBrowser(flows, platformEndpoints), checks: checks,
-		services: map[string]topology.Service{}, clouds: map[string]bool{}, users: users,
+		services: map[string]topology.Service{}, clouds: map[string]bool{}, users: users, carriers: carriers,
 	}
 	for _, s := range platform.Services {
 		f.backends[s.Host], f.services[s.Host] = s.ID, s
@@ -139,15 +143,32 @@ func (f *Federated) living(ctx context.Context, host string, o session.Outside) 
 
 // person lets somebody pass, with all that the service may know.
 func (f *Federated) person(r check.Request, s topology.Service, o session.Outside, cookies session.Cookies) check.Verdict {
+	told, err := f.told(s, o)
+	if err != nil {
+		return failed(r, check.Unavailable, err)
+	}
 	set, remove := strip(r, cookies)
-	remove = slices.DeleteFunc(remove, func(name string) bool { return name == HeaderCloud || name == HeaderUser }) // Envoy removes after it sets
+	remove = slices.DeleteFunc(remove, func(name string) bool { // Envoy removes after it sets
+		return slices.ContainsFunc(told, func(field page.Field) bool { return field.Name == name })
+	})
 	return check.Verdict{
-		Allow: true, Reason: check.Session, Remove: remove,
-		Set: append(set,
-			page.Field{Name: HeaderCloud, Value: o.Cloud},
-			page.Field{Name: HeaderUser, Value: session.ServiceUserID(f.users, s.ID, o.Cloud, o.Subject)}),
+		Allow: true, Reason: check.Session, Set: append(set, told...), Remove: remove,
 		Stream: streamFor(s.Stream(), o.Ends.Sub(f.flows.Now())),
 	}
+}
+
+// told is what a service is told of a person. Only one with a sidecar can call the person's cloud, so no other gets what that takes.
+func (f *Federated) told(s topology.Service, o session.Outside) ([]page.Field, error) {
+	told := []page.Field{
+		{Name: HeaderCloud, Value: o.Cloud},
+		{Name: HeaderUser, Value: session.ServiceUserID(f.users, s.ID, o.Cloud, o.Subject)},
+	}
+	carrier, calls := f.carriers[s.ID]
+	if !calls {
+		return told, nil
+	}
+	carried, err := carrier.Seal(o)
+	return append(told, page.Field{Name: HeaderToken, Value: carried}), err
 }
 
 // answering adds a cookie to what the browser gets, whoever answers it.

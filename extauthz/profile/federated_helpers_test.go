@@ -48,16 +48,17 @@ func directory(ids ...string) (all []topology.Directory) {
 // side is the commercial side over real keys. Its clouds say that every session lives for its 24 h, unless a test says otherwise.
 type side struct {
 	*Federated
-	t       testing.TB
-	clock   func() time.Time
-	now     time.Time // where clock is not set
-	sealers *keys.Sealers
-	flows   *keys.Sealers
-	sealed  session.Sealed
-	clouds  *fakeClouds
-	answers *Answers
-	faults  []error // that were reported
-	mu      sync.Mutex
+	t        testing.TB
+	clock    func() time.Time
+	now      time.Time // where clock is not set
+	sealers  *keys.Sealers
+	flows    *keys.Sealers
+	sealed   session.Sealed
+	clouds   *fakeClouds
+	answers  *Answers
+	carriers map[string]session.Carrier
+	faults   []error // that were reported
+	mu       sync.Mutex
 }
 
 func newSide(t testing.TB) *side {
@@ -85,7 +86,7 @@ func (s *side) build() {
 func (s *side) reload(all []topology.Directory) {
 	checks := Checks{Sealed: s.sealed, Clouds: s.clouds, Answers: s.answers, Every: every}
 	flows := signin.Flows{Site: signin.OfPlatform(platform()), Seal: s.flows, Now: s.clock}
-	s.Federated = NewFederated(platform(), all, flows, checks, serviceUsers)
+	s.Federated = NewFederated(platform(), all, flows, checks, serviceUsers, s.carriers)
 }
 
 func (s *side) reported() int {

@@ -8,9 +8,13 @@ import (
 
 // What a service outside is told of a person of an isolated cloud, and all that it is told.
 const (
-	HeaderCloud = "x-isolated-cloud-id"   // the cloud's id
-	HeaderUser  = "x-isolated-cloud-user" // see session.ServiceUserID
+	HeaderCloud = "x-isolated-cloud-id"    // the cloud's id
+	HeaderUser  = "x-isolated-cloud-user"  // see session.ServiceUserID
+	HeaderToken = "x-isolated-cloud-token" // see session.Carried; for services with a sidecar alone
 )
+
+// HeaderProduct is the id of the product that a service calls. With it the service sends its sidecar HeaderCloud and HeaderToken, as they were given.
+const HeaderProduct = "x-isolated-cloud-product"
 
 // ownPrefixes begin the names of the headers by which we tell a backend who somebody is. Envoy removes them before it asks us; a name that
 // reaches us all the same, in whatever spelling a backend's framework might fold into ours, is removed here.

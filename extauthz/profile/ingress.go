@@ -1,7 +1,7 @@
 // Package profile says who may pass: one file for the rules of each check socket, and the closed table of our own endpoints.
 //
 // A profile decides forward only: it asks the session who, the policies whether, and the minter for a token, and returns a verdict. It
-// writes to no store but for noting activity, so a check that Envoy repeats does no harm.
+// notes activity and the proofs that were used, and nothing else, so a check that Envoy repeats does no harm.
 package profile
 
 import (
@@ -108,7 +108,7 @@ func (in *Ingress) narrowed(ctx context.Context, r check.Request, p topology.Pro
 // person lets somebody who is signed in pass, with a token, because of a rule.
 func (in *Ingress) person(r check.Request, p topology.Product, cookies session.Cookies, s session.Session, rule string) check.Verdict {
 	token, err := in.minter.Mint(usercontext.Key{Session: s.ID, SignedIn: s.SignedIn, Audience: p.ID}, func() usercontext.Claims {
-		return in.claims(s, p)
+		return claimsOf(in.cloud, s, p)
 	})
 	if err != nil {
 		return failed(r, check.Unavailable, err)
@@ -125,11 +125,11 @@ func (in *Ingress) person(r check.Request, p topology.Product, cookies session.C
 	}
 }
 
-// claims are what a product learns: the minimum, and what its entry lists.
-func (in *Ingress) claims(s session.Session, p topology.Product) usercontext.Claims {
+// claimsOf are what a product learns: the minimum, and what its entry lists.
+func claimsOf(cloud topology.Cloud, s session.Session, p topology.Product) usercontext.Claims {
 	c := usercontext.Claims{
-		Issuer: in.cloud.Issuer(), Subject: s.User, Audience: p.ID, Session: s.ID,
-		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, CloudID: in.cloud.ID,
+		Issuer: cloud.Issuer(), Subject: s.User, Audience: p.ID, Session: s.ID,
+		AuthTime: s.AuthTime.Unix(), ACR: s.ACR, AMR: s.AMR, CloudID: cloud.ID,
 	}
 	for _, claim := range p.Claims {
 		switch claim {
@@ -147,17 +147,38 @@ func (in *Ingress) claims(s session.Session, p topology.Product) usercontext.Cla
 // placeholderID is as long as a session's id, which does not exist yet when Fits is asked.
 const placeholderID = "0123456789abcdefghijkl"
 
-// Fits tells whether the tokens that a person would need can be made: it is asked at sign-in, so that no request fails later.
+// Fits tells whether the tokens that a person would need can be made, those for calls in their name too: it is asked at sign-in, so that no request
+// fails later.
 func (in *Ingress) Fits(s session.Session) error {
 	if s.ID == "" {
 		s.ID = placeholderID
 	}
+	caller := longestCaller(in.cloud)
 	for _, p := range in.products {
-		if err := in.minter.Fits(in.claims(s, p)); err != nil {
+		claims := claimsOf(in.cloud, s, p)
+		if caller != "" {
+			claims.Act = &usercontext.Actor{Subject: caller}
+		}
+		if err := in.minter.Fits(claims); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// longestCaller is the longest name that a token can have to hold, "" where nobody calls.
+func longestCaller(cloud topology.Cloud) (longest string) {
+	if cloud.Gateway == nil {
+		return ""
+	}
+	for _, client := range cloud.Clients {
+		for _, caller := range client.Callers {
+			if len(caller) > len(longest) {
+				longest = caller
+			}
+		}
+	}
+	return longest
 }
 
 func input(r check.Request, p topology.Product, s session.Session) policies.Input {
@@ -167,6 +188,6 @@ func input(r check.Request, p topology.Product, s session.Session) policies.Inpu
 	}
 	return policies.Input{
 		Product: p.ID, Method: r.Method, Path: r.Path, Address: address,
-		User: policies.User{Provider: s.Provider, Groups: s.Groups, ACR: s.ACR, AMR: s.AMR},
+		User: user(s),
 	}
 }

@@ -111,7 +111,7 @@ func (in *Ingress) introduced(ctx context.Context, r check.Request, brought sess
 	in.sessions.Touch(living, limits)
 	living.Active = in.flows.Now()
 	managed := in.limits.IsManaged(living.Identity)
-	claims := in.claims(living, topology.Product{ID: topology.OAuthAudience})
+	claims := claimsOf(in.cloud, living, topology.Product{ID: topology.OAuthAudience})
 	claims.Managed, claims.SessionExpiry, claims.SignedIn = &managed, living.FederatedExpiry(limits).Unix(), living.SignedIn.Unix()
 	if !living.Stated { // a sign-in without a question may stand on a proof of hours ago
 		claims.AuthTime = 0

@@ -15,10 +15,13 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	const secret = "c2VjcmV0LXNlY3JldA"
 	h, f := Handle(secret), FlowCookie{Name: "n", Secret: secret}
 	o, c := Outside{Subject: secret, Grant: secret, Token: secret, Key: []byte(secret)}, Cookies{Outside: secret, Rest: secret}
+	k := Carried{Cloud: secret, Token: secret, Key: []byte(secret)}
 	for name, value := range map[string]any{
 		"handle": h, "pointer": &h, "flow": f, "flow pointer": &f, "handles": []Handle{h}, "map": map[string]Handle{"h": h},
 		"cookies": Cookies{Session: h, Flows: []FlowCookie{f}}, "sealed": c, "sealed pointer": &c,
-		"outside": o, "outside pointer": &o, "outsides": []Outside{o}, "error": fmt.Errorf("no %v, no %q, no %v, no %v", h, f, o, c), "struct": struct{ H any }{h},
+		"outside": o, "outside pointer": &o, "outsides": []Outside{o},
+		"carried": k, "carried pointer": &k, "all carried": []Carried{k}, "error": fmt.Errorf("no %v, no %q, no %v, no %v, no %v", h, f, o, c, k),
+		"struct": struct{ H any }{h},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for form, text := range printed(t, value) {

@@ -60,8 +60,9 @@ func TestEachPartOfAKeyCounts(t *testing.T) {
 	_, _, m, _ := newWorld(t)
 	seen := map[string]string{}
 	for name, k := range map[string]Key{
-		"this": key(), "session": {"other", start, product}, "sign-in": {"session", start.Add(1), product}, "audience": {"session", start, "wiki"},
-		"shifted": {"sessioni", start, "ssues"}, "none": {},
+		"this": key(), "session": {"other", start, product, ""}, "sign-in": {"session", start.Add(1), product, ""}, "audience": {"session", start, "wiki", ""},
+		"actor": {"session", start, product, "spiffe://commercial.example/support"}, "another actor": {"session", start, product, "spiffe://commercial.example/market"},
+		"shifted": {"sessioni", start, "ssues", ""}, "none": {},
 	} {
 		token := mint(t, m, k)
 		if other := seen[token]; other != "" {
