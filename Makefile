@@ -44,4 +44,4 @@ arrows: ## who may import whom
 	@go run .ci/arrows.go
 
 golden: ## write the golden files anew
-	@go test ./envoy/bootstrap ./extauthz/page ./xds/snapshot -update
+	@go test ./envoy/bootstrap ./extauthz/page ./xds/snapshot ./examples/kubernetes -update

@@ -90,8 +90,7 @@ func (n *node) find(rest string, more bool, now time.Time) *Endpoint {
 }
 
 // isValue tells whether a variable takes a segment: one or more of the characters that Envoy's matcher lists, which are
-// those of RFC 3986 section 3.3 (pchar) without the asterisk, escapes taken as they stand
-// (Envoy, source/extensions/path/uri_template_lib/uri_template_internal.cc, kLiteral).
+// those of RFC 3986 section 3.3 (pchar), escapes taken as they stand (tried on Envoy 1.40, which takes the asterisk too).
 func isValue(segment string) bool {
 	for i := range len(segment) {
 		if !valueByte[segment[i]] {
@@ -102,7 +101,7 @@ func isValue(segment string) bool {
 }
 
 var valueByte = func() (set [256]bool) {
-	const list = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()+,;:@="
+	const list = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;:@="
 	for i := range len(list) {
 		set[list[i]] = true
 	}

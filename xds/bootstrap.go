@@ -27,7 +27,7 @@ func printBootstrap(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, bootstrapUsage); flags.PrintDefaults() }
 	var remote bootstrap.Remote
-	role := flags.String("role", "", "edge, commercial or ingress: the `role` of the Envoy (required)")
+	role := flags.String("role", "", rolesHelp+": the `role` of the Envoy (required)")
 	node := flags.String("node", "", "what to call this Envoy in logs and metrics; its role if absent")
 	admin := flags.String("admin", "", "Envoy's admin `socket` (required)")
 	file := flags.String("config", "", "the YAML `file` of the side whose control plane runs on this machine")

@@ -13,6 +13,7 @@ import (
 	"isogate/envoy/run"
 	"isogate/envoy/topology"
 	"isogate/xds/push"
+	"isogate/xds/snapshot"
 )
 
 const (
@@ -61,7 +62,7 @@ func newCommercialWorld(t *testing.T) *commercialWorld {
 		rw.Header().Add("Set-Cookie", "__Host-isogate_federated=door; Secure; Path=/")
 		fmt.Fprintf(rw, "door %s %q", r.URL.Path, r.Header["X-Forwarded-For"])
 	})))
-	resources, _, err := build(w.config, time.Now())
+	resources, _, err := build(w.config, time.Now(), nil, new(snapshot.Lists))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func (w *commercialWorld) startCheck(t *testing.T) {
 // set pushes what the configuration says now.
 func (w *commercialWorld) set(t *testing.T) {
 	t.Helper()
-	resources, _, err := build(w.config, time.Now())
+	resources, _, err := build(w.config, time.Now(), nil, new(snapshot.Lists))
 	if err != nil {
 		t.Fatal(err)
 	}

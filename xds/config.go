@@ -21,6 +21,7 @@ type Section struct {
 	Admin        daemon.Address `yaml:"admin"`        // health, metrics and status, on loopback unless there is a reason
 	Certificates []KeyPair      `yaml:"certificates"` // of the guarded hosts; none where the file is the edge's alone
 	Remote       *Remote        `yaml:"remote"`       // for Envoys on other machines; none if absent
+	Policies     daemon.Path    `yaml:"policies"`     // folder of the policies, which say what the gateway exposes; beside cloud.gateway only
 }
 
 // KeyPair names the PEM files of one TLS server certificate.
@@ -47,10 +48,17 @@ func (c *Config) Validate(f *daemon.Faults) {
 	if c.XDS.Remote != nil {
 		c.XDS.Remote.validate(section.In("remote"), c.roles())
 	}
+	switch needed := c.Cloud != nil && c.Cloud.Gateway != nil; {
+	case needed && c.XDS.Policies == "":
+		section.Add("policies", "is required beside cloud.gateway: the folder of the policies, which say what is exposed")
+	case !needed && c.XDS.Policies != "":
+		section.Add("policies", "is of no use without cloud.gateway: only the gateway's routes come from the policies")
+	}
 	switch {
 	case c.Cloud != nil:
 		c.XDS.validateCertificates(section)
 		validateBind(f.In("cloud.listeners"), "ingress", c.Cloud.Listeners.Ingress)
+		validateBind(f.In("cloud.listeners"), "gateway", c.Cloud.Listeners.Gateway)
 	case c.Platform != nil:
 		if c.Platform.Serves() {
 			c.XDS.validateCertificates(section)
@@ -85,16 +93,21 @@ func validateBind(f *daemon.Faults, key string, address daemon.Address) {
 	}
 }
 
-// roles are what this side's Envoys can be.
+// roles are what this side's Envoys can be, in an order in which none leads to one before it.
 func (c *Config) roles() []topology.Role {
 	switch {
+	case c.Isolated() && c.Cloud.Gateway != nil:
+		return []topology.Role{topology.Ingress, topology.Gateway}
 	case c.Isolated():
 		return []topology.Role{topology.Ingress}
-	case c.Platform != nil && c.Platform.Serves():
-		return []topology.Role{topology.Edge, topology.Commercial}
-	default:
+	case c.Platform == nil || !c.Platform.Serves():
 		return []topology.Role{topology.Edge}
 	}
+	roles := []topology.Role{topology.Edge, topology.Commercial}
+	for _, service := range c.Platform.Egresses() {
+		roles = append(roles, topology.EgressRole(service))
+	}
+	return roles
 }
 
 // rolesText is for people.

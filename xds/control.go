@@ -1,34 +1,41 @@
 package main
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"isogate/envoy/daemon"
 	"isogate/envoy/topology"
+	"isogate/policies"
 	"isogate/xds/push"
 	"isogate/xds/snapshot"
 )
 
-// control is what a reload changes. Only the start and then the watch use it, one after the other.
+// control is what a reload changes.
 type control struct {
 	file    string
-	config  *Config
 	now     func() time.Time
+	log     *slog.Logger
 	servers map[topology.Role]*push.Server
 	remote  *push.Remote // nil without xds.remote
 	expiry  *prometheus.GaugeVec
+
+	mu     sync.Mutex // files, policies and the clock change things, each in its own time
+	config *Config
+	files  material         // as they were read last
+	bundle *policies.Bundle // the last good one; nil exposes nothing
+	ends   time.Time        // when the next of its endpoints does; zero: none
+	lists  snapshot.Lists
 }
 
 func newExpiry(registry prometheus.Registerer) *prometheus.GaugeVec {
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "isogate_certificate_expiry_timestamp_seconds", Help: "When a TLS server certificate ends, in seconds since 1970.",
+		Name: "isogate_certificate_expiry_timestamp_seconds", Help: "When a TLS certificate ends, in seconds since 1970.",
 	}, []string{"certificate"})
 	registry.MustRegister(gauge)
 	return gauge
@@ -37,14 +44,9 @@ func newExpiry(registry prometheus.Registerer) *prometheus.GaugeVec {
 func (c *control) configFiles() []string { return []string{c.file} }
 
 func (c *control) certificateFiles() []string {
-	var files []string
-	for _, pair := range c.config.XDS.Certificates {
-		files = append(files, string(pair.Certificate), string(pair.Key))
-	}
-	if c.config.XDS.Remote != nil {
-		files = append(files, c.config.XDS.Remote.files()...)
-	}
-	return files
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.config.certificateFiles()
 }
 
 // reloadConfig takes the file as it is now. On any error the last good one stays in force, whole.
@@ -53,6 +55,8 @@ func (c *control) reloadConfig() error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err := c.config.restartFor(next); err != nil {
 		return err
 	}
@@ -72,6 +76,8 @@ func (c *Config) restartFor(next *Config) error {
 		return errors.New("platform.identity_host or platform.port has changed: restart extauthz, xds and the Envoys for that")
 	case c.Cloud != nil && (c.Cloud.Domain != next.Cloud.Domain || c.Cloud.Port != next.Cloud.Port):
 		return errors.New("cloud.domain or cloud.port has changed: restart extauthz, xds and the Envoys for that")
+	case c.XDS.Policies != next.XDS.Policies:
+		return errors.New("xds.policies has changed: restart xds to watch that folder")
 	case c.XDS.Admin != next.XDS.Admin:
 		return errors.New("xds.admin has changed: restart xds to listen there")
 	case c.XDS.listen() != next.XDS.listen():
@@ -81,17 +87,22 @@ func (c *Config) restartFor(next *Config) error {
 }
 
 // rebuild takes the certificates as they are now.
-func (c *control) rebuild() error { return c.apply(c.config) }
+func (c *control) rebuild() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.apply(c.config)
+}
 
-// apply reads everything before it changes anything.
+// apply reads everything before it changes anything. The caller holds the lock.
 func (c *control) apply(config *Config) error {
-	resources, leaves, err := build(config, c.now())
+	now := c.now()
+	resources, files, err := build(config, now, c.bundle.EndpointsAt(now), &c.lists)
 	if err != nil {
 		return err
 	}
 	var access push.Access
 	if c.remote != nil {
-		if access, err = config.XDS.Remote.access(c.now()); err != nil {
+		if access, err = config.XDS.Remote.access(now); err != nil {
 			return err
 		}
 	}
@@ -103,10 +114,11 @@ func (c *control) apply(config *Config) error {
 	if c.remote != nil {
 		c.remote.Allow(access)
 	}
-	c.config = config
+	c.config, c.files, c.ends = config, files, c.bundle.NextEnd(now)
+	c.warnOfEndpoints()
 	c.expiry.Reset()
-	for i, leaf := range leaves {
-		c.expiry.WithLabelValues(string(config.XDS.Certificates[i].Certificate)).Set(float64(leaf.NotAfter.Unix()))
+	for file, leaf := range files.leaves() {
+		c.expiry.WithLabelValues(file).Set(float64(leaf.NotAfter.Unix()))
 	}
 	if c.remote != nil {
 		c.expiry.WithLabelValues(string(config.XDS.Remote.Certificate)).Set(float64(access.Certificate.Leaf.NotAfter.Unix()))
@@ -114,64 +126,37 @@ func (c *control) apply(config *Config) error {
 	return nil
 }
 
-// build reads the certificates and makes the resources of the side's roles.
-func build(config *Config, now time.Time) (map[topology.Role]snapshot.Resources, []*x509.Certificate, error) {
-	certificates, err := config.XDS.read()
+// build reads the files that a configuration names and makes the resources of the side's roles.
+func build(config *Config, now time.Time, exposed []policies.Endpoint, lists *snapshot.Lists) (map[topology.Role]snapshot.Resources, material, error) {
+	files, err := config.read(now)
 	if err != nil {
-		return nil, nil, err
-	}
-	leaves, err := snapshot.CheckCertificates(certificates, config.hosts(), now)
-	if err != nil {
-		return nil, nil, err
+		return nil, material{}, err
 	}
 	all := map[topology.Role]snapshot.Resources{}
 	for _, role := range config.roles() {
-		if all[role], err = config.resources(role, certificates); err != nil {
-			return nil, nil, err
+		if all[role], err = config.resources(role, files, exposed, lists); err != nil {
+			return nil, material{}, err
 		}
 	}
-	return all, leaves, nil
+	return all, files, nil
 }
 
-// hosts are those for which this side must have certificates.
-func (c *Config) hosts() []string {
-	if c.Isolated() {
-		return c.Cloud.Hosts()
-	}
-	return c.Platform.Hosts()
-}
-
-func (c *Config) resources(role topology.Role, certificates []snapshot.Certificate) (snapshot.Resources, error) {
+func (c *Config) resources(role topology.Role, files material, exposed []policies.Endpoint, lists *snapshot.Lists) (snapshot.Resources, error) {
+	certificates := contents(files.of(role, c))
 	switch role {
 	case topology.Ingress:
 		return snapshot.Ingress(*c.Cloud, certificates)
+	case topology.Gateway:
+		return lists.Gateway(*c.Cloud, exposed, certificates, files.callers)
 	case topology.Commercial:
 		return snapshot.Commercial(*c.Platform, certificates)
-	default:
+	case topology.Edge:
 		return snapshot.Edge(*c.Platform, c.Clouds)
 	}
-}
-
-func (s Section) read() ([]snapshot.Certificate, error) {
-	var out []snapshot.Certificate
-	for _, pair := range s.Certificates {
-		certificate, err := readPair(pair)
-		if err != nil {
-			return nil, err
+	for _, s := range c.sidecars() {
+		if role == topology.EgressRole(s.ID) {
+			return snapshot.Egress(*c.Platform, s, c.Clouds, certificates[0], files.authorities)
 		}
-		out = append(out, certificate)
 	}
-	return out, nil
-}
-
-func readPair(pair KeyPair) (snapshot.Certificate, error) {
-	chain, err := os.ReadFile(string(pair.Certificate))
-	if err != nil {
-		return snapshot.Certificate{}, fmt.Errorf("xds: reading a certificate: %w", err)
-	}
-	key, err := daemon.ReadSecret(pair.Key)
-	if err != nil {
-		return snapshot.Certificate{}, fmt.Errorf("xds: %w", err)
-	}
-	return snapshot.Certificate{Name: string(pair.Certificate), Chain: chain, Key: key}, nil
+	return snapshot.Resources{}, fmt.Errorf("xds: this side has no role %s", role)
 }

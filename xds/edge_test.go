@@ -14,6 +14,7 @@ import (
 	"isogate/envoy/daemon"
 	"isogate/envoy/topology"
 	"isogate/xds/push"
+	"isogate/xds/snapshot"
 )
 
 // edgeWorld is a real edge before a real ingress.
@@ -36,7 +37,7 @@ func newEdgeWorld(t *testing.T) *edgeWorld {
 			{ID: "fedcba9876543210", Domain: "other.example", Ingress: freeAddress(t)},
 		},
 	}}
-	resources, _, err := build(config, time.Now())
+	resources, _, err := build(config, time.Now(), nil, new(snapshot.Lists))
 	if err != nil {
 		t.Fatal(err)
 	}

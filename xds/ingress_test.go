@@ -24,6 +24,7 @@ import (
 	"isogate/envoy/run"
 	"isogate/envoy/topology"
 	"isogate/xds/push"
+	"isogate/xds/snapshot"
 )
 
 // ingressWorld is a real ingress Envoy between a client, a check, a door, an OAuth server and two products.
@@ -74,7 +75,7 @@ func newIngressWorld(t *testing.T) *ingressWorld {
 		t.Fatal(err)
 	}
 	inBackground(t, daemon.HTTP("oauth", oauth, http.HandlerFunc(w.oauth)))
-	resources, _, err := build(w.config, time.Now())
+	resources, _, err := build(w.config, time.Now(), nil, new(snapshot.Lists))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func dispatch(args []string) int {
 
 // start builds the first resources before anything is served: a certificate that does not work ends the start here.
 func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit, error) {
-	c := &control{file: p.File, config: config, now: time.Now, servers: map[topology.Role]*push.Server{}, expiry: newExpiry(p.Admin.Metrics)}
+	c := &control{file: p.File, config: config, log: p.Log, now: time.Now, servers: map[topology.Role]*push.Server{}, expiry: newExpiry(p.Admin.Metrics)}
 	metrics := push.NewMetrics(p.Admin.Metrics)
 	for _, role := range config.roles() {
 		c.servers[role] = push.NewServer(role, p.Log, metrics)
@@ -74,7 +74,7 @@ func start(_ context.Context, p *daemon.Process, config *Config) ([]daemon.Unit,
 	}
 	p.Admin.Note("envoys", c.servers)
 	p.Admin.Ready("resources", nil)
-	return append(append([]daemon.Unit{admin}, envoys...), watch), nil
+	return slices.Concat([]daemon.Unit{admin}, envoys, []daemon.Unit{watch}, c.policyUnits(p.Admin)), nil
 }
 
 // listen binds what Envoys connect to.

@@ -215,6 +215,7 @@ func TestConfigFaults(t *testing.T) {
 clouds: [{id: 0123456789abcdef, domain: acme.example, ingress: "127.0.0.1:2"}]
 xds: {admin: "127.0.0.1:3"}
 `
+	gateway := s.crossing(t, "127.0.0.1:4", s.ca)
 	cases := []struct{ name, text, want string }{ // "" is none
 		{"isolated", s.isolated(), ""},
 		{"commercial", commercial, ""},
@@ -228,6 +229,11 @@ xds: {admin: "127.0.0.1:3"}
 		{"no key", strings.Replace(s.isolated(), ", key: tls.key", "", 1), "xds.certificates[0].key: is required"},
 		{"no certificate", strings.Replace(s.isolated(), "certificate: tls.crt, ", "", 1), "xds.certificates[0].certificate: is required"},
 		{"unknown section", s.isolated() + "other: {}\n", `unknown key "other"`},
+		{"a gateway", gateway, ""},
+		{"a gateway without policies", strings.Replace(gateway, "  policies: policies\n", "", 1), "xds.policies: is required"},
+		{"policies without a gateway", strings.Replace(s.isolated(), "xds:\n", "xds:\n  policies: policies\n", 1), "xds.policies: is of no use"},
+		{"policies outside", strings.Replace(commercial, "xds: {", "xds: {policies: a, ", 1), "xds.policies: is of no use"},
+		{"name at the gateway", strings.Replace(gateway, `gateway: "127.0.0.1:4"`, `gateway: "localhost:4"`, 1), "cloud.listeners.gateway: must have an IP address"},
 	}
 	for _, c := range cases {
 		s.write(t, c.text)

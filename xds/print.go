@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,16 +16,20 @@ import (
 
 	"isogate/envoy/bootstrap"
 	"isogate/envoy/topology"
+	"isogate/policies"
 	"isogate/xds/snapshot"
 )
 
 const printUsage = `Usage: xds print -config FILE -role ROLE [-admin SOCKET]
 
 Prints the whole configuration of a role's Envoy as YAML: the same listeners, routes, clusters and limits that the control plane would give it.
-Such an Envoy asks no control plane, so it learns of no change: print again and restart it. Certificates and keys are named by their files, and
+Such an Envoy asks no control plane, so it learns of no change, of the policies' neither: print again and restart it. Certificates and keys are named by their files, and
 our daemons by the unix sockets of the file.
 
 `
+
+// rolesHelp names the roles of both sides.
+const rolesHelp = "edge, commercial, egress-SERVICE, ingress or gateway"
 
 // printStatic is xds print. The result is the exit status: 1 where the configuration cannot be made, 2 for a fault of the file or the command line.
 func printStatic(args []string, stdout, stderr io.Writer) int {
@@ -32,7 +37,7 @@ func printStatic(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, printUsage); flags.PrintDefaults() }
 	file := flags.String("config", "", "the YAML `file` of the side (required)")
-	role := flags.String("role", "", "edge, commercial or ingress: a `role` of the file's side (required)")
+	role := flags.String("role", "", rolesHelp+": a `role` of the file's side (required)")
 	admin := flags.String("admin", "", "make Envoy's admin interface a unix `socket` at this path; none if absent")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -66,15 +71,22 @@ func printStatic(args []string, stdout, stderr io.Writer) int {
 
 // static is a role's configuration as YAML: the same bytes for the same file.
 func static(config *Config, role topology.Role, admin string, now time.Time) ([]byte, error) {
-	resources, _, err := build(config, now)
+	var bundle *policies.Bundle
+	if role == topology.Gateway {
+		var err error
+		if bundle, err = policies.Load(context.Background(), string(config.XDS.Policies)); err != nil {
+			return nil, err
+		}
+	}
+	files, err := config.read(now)
 	if err != nil {
 		return nil, err
 	}
-	var files []snapshot.KeyFiles
-	for _, pair := range config.XDS.Certificates {
-		files = append(files, snapshot.KeyFiles{Certificate: string(pair.Certificate), Key: string(pair.Key)})
+	resources, err := config.resources(role, files, bundle.EndpointsAt(now), new(snapshot.Lists))
+	if err != nil {
+		return nil, err
 	}
-	inlined, err := snapshot.Static(resources[role], files)
+	inlined, err := snapshot.Static(resources, files.static(role, config))
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,18 @@ func TestPrint(t *testing.T) {
 clouds: [{id: 0123456789abcdef, domain: acme.example, ingress: "127.0.0.1:2"}]
 xds: {admin: "127.0.0.1:3"}
 `)
+	crossing, sidecar := newSite(t), newSite(t)
+	crossing.write(t, crossing.crossing(t, "127.0.0.1:4", crossing.ca))
+	crossing.policy(t, gatewayPolicy([]string{"GET", "GET", "POST"}, []string{"/a", "/a/{x}", "/{x}/b"}))
+	sidecar.write(t, sidecar.calling(t))
 	for _, c := range []struct {
 		role  string
 		site  *site
 		oauth bool
-	}{{"ingress", isolated, false}, {"ingress", federated, true}, {"edge", commercial, false}, {"edge", whole, false}, {"commercial", whole, false}} {
+	}{
+		{"ingress", isolated, false}, {"ingress", federated, true}, {"edge", commercial, false}, {"edge", whole, false}, {"commercial", whole, false},
+		{"ingress", crossing, false}, {"gateway", crossing, false}, {"commercial", sidecar, false}, {"egress-support", sidecar, false},
+	} {
 		role, s := c.role, c.site
 		var out, again, fault bytes.Buffer
 		args := []string{"-config", s.file, "-role", role, "-admin", "a.sock"}

@@ -28,7 +28,7 @@ import (
 // set rebuilds the world's resources, with a change to them, and pushes them.
 func (w *ingressWorld) set(t *testing.T, change func(*snapshot.Resources)) snapshot.Resources {
 	t.Helper()
-	all, _, err := build(w.config, time.Now())
+	all, _, err := build(w.config, time.Now(), nil, new(snapshot.Lists))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,9 +62,6 @@ func (p Platform) validateEgresses(f *daemon.Faults) {
 
 func (s Service) validateEgress(f *daemon.Faults) {
 	e := s.Egress
-	if s.Federation != FederationAllowed {
-		f.Add("", "is of no use to a service with federation: %s: no person of an isolated cloud is ever there", FederationNone)
-	}
 	if !IsSPIFFE(e.SPIFFE) {
 		f.Add("spiffe", "must be a SPIFFE id with a path, such as spiffe://commercial.example/%s", s.ID)
 	}

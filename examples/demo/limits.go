@@ -14,6 +14,9 @@ import (
 	"isogate/extauthz/session"
 )
 
+// checkEvery is how often the commercial side of the demo asks whether a session lives.
+const checkEvery = 2 * time.Second
+
 const day = 24 * time.Hour
 
 // sessionOutsideIsBounded opens the sealed cookie with the world's own keys: nobody else could.
@@ -73,5 +76,47 @@ func (v *walk) limitInsideEndsTheSessionOutside() (_ string, err error) {
 	if err != nil || a.Status != http.StatusOK {
 		return "", fmt.Errorf("the session inside: %d, %v", a.Status, err)
 	}
-	return fmt.Sprintf("a limit of 1 s, set in the isolated cloud's file, ended the session outside %.1f s after the edit, at its next check (every 2 s here); nobody signed in in between, and inside the session goes on", took.Seconds()), nil
+	return fmt.Sprintf("a limit of 1 s, set in the isolated cloud's file, ended the session outside %.1f s after the edit, at its next check (every %s here); nobody signed in in between, and inside the session goes on", took.Seconds(), checkEvery), nil
+}
+
+// signOutInsideEndsEverything has the person who is signed in outside sign out at a product.
+func (v *walk) signOutInsideEndsEverything() (string, error) {
+	page, err := v.guest.Open(v.URL("issues", "/"))
+	if err != nil || page.Status != http.StatusOK {
+		return "", fmt.Errorf("the product answered %d, %v", page.Status, err)
+	}
+	if page, err = v.guest.Open(v.URL("issues", "/.isogate/logout")); err != nil {
+		return "", err
+	}
+	given, err := v.Given(v.guest, "support") // for one more request of the person, just before they leave
+	if err != nil {
+		return "", err
+	}
+	call := given.To("issues", "GET", issueTarget)
+	if a, err := v.CallSidecar("support", call); err != nil || a.Status != http.StatusOK {
+		return "", fmt.Errorf("before the sign-out: %d %q, %v", a.Status, a.Reason(), err)
+	}
+	if page, err = v.guest.Press(page, "Sign out", nil); err != nil || page.Status != http.StatusOK {
+		return "", fmt.Errorf("the sign-out: %d, %v", page.Status, err)
+	}
+	began, before := time.Now(), v.hits()
+	inside, err := v.guest.Do("GET", v.URL("issues", "/"), world.Fetch, nil, "")
+	if err != nil || inside.Status != http.StatusUnauthorized {
+		return "", fmt.Errorf("the product answered %d, %v", inside.Status, err)
+	}
+	crossing, err := v.CallSidecar("support", call)
+	if err != nil || crossing.Status != http.StatusUnauthorized || crossing.Reason() != "session-ended" || v.hits() != before {
+		return "", fmt.Errorf("the gateway answered %d %q, %v; %d requests reached a product", crossing.Status, crossing.Reason(), err, v.hits()-before)
+	}
+	atOnce := time.Since(began)
+	for status := http.StatusOK; status != http.StatusUnauthorized; time.Sleep(50 * time.Millisecond) {
+		if _, status, err = v.outside("support"); err != nil || status != http.StatusOK && status != http.StatusUnauthorized {
+			return "", fmt.Errorf("the Support Centre answered %d, %v", status, err)
+		}
+		if time.Since(began) > checkEvery+5*time.Second {
+			return "", errors.New("the session outside outlived its check by far")
+		}
+	}
+	return fmt.Sprintf("within %d ms of the sign-out the product asked for a sign-in and the gateway refused a call with a token that was still fresh (401 session-ended); outside the session ended after %.1f s (its check comes every %s)",
+		atOnce.Milliseconds(), time.Since(began).Seconds(), checkEvery), nil
 }

@@ -30,7 +30,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	began := time.Now()
-	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Clients: *clients, Second: true, CheckEvery: "2s", Progress: os.Stderr})
+	w, err := world.Start(ctx, world.Options{Port: *port, IDPPort: *idpPort, Clients: *clients, Second: true, CheckEvery: checkEvery.String(), Progress: os.Stderr})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -73,10 +73,11 @@ The world stays up until Ctrl-C.
   Edit       %s
              %s
              %s
+             %s
              what you save is picked up at once
   Look at    %s
              %s
-`, w.CA.File, w.URL("auth", ""), world.Client, filepath.Join(w.Policies(), "ingress.rego"), w.File(), w.Platform.File(), filepath.Join(w.Dir, "log"), w.Manifest())
+`, w.CA.File, w.URL("auth", ""), world.Client, filepath.Join(w.Policies(), "ingress.rego"), filepath.Join(w.Policies(), gatewayRego), w.File(), w.Platform.File(), filepath.Join(w.Dir, "log"), w.Manifest())
 }
 
 // note is what to know of a person.

@@ -53,7 +53,14 @@ var steps = []struct {
 	{"A2", (*walk).sharedServiceIsOpen},
 	{"A3", (*walk).standardTenantIsClosed},
 	{"A4", (*walk).anonymousIsDenied},
+	{"G1", (*walk).pageShowsTheCloud},
+	{"G2", (*walk).cloudIDChoosesTheGateway},
+	{"G3", (*walk).gatewayAsksForTokenAndProof},
+	{"G4", (*walk).nothingElseCrosses},
+	{"G5", (*walk).productKnowsForWhom},
+	{"G6", (*walk).oneEditExposes},
 	{"K1", (*walk).nothingPersonalOutside},
+	{"K2", (*walk).signOutInsideEndsEverything},
 	{"K3", (*walk).unmanagedDomainGetsNoCode},
 }
 

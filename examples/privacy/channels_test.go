@@ -52,6 +52,8 @@ func (s *stage) channels(t *testing.T) (all []channel, forms map[string][][]byte
 		channel{"answers of the commercial listener", s.commercial.Back.Streams(), "Choose how to sign in", true, ""},
 		channel{"edge to ingress, on the wire", s.ingress.There.Streams(), "issues.acme.localhost", false, "stray in server-name"},
 		channel{"ingress to edge, on the wire", s.ingress.Back.Streams(), "\x16\x03\x03", false, ""},
+		channel{"sidecars to gateway, on the wire", s.gateway.There.Streams(), "gateway.acme.localhost", false, ""},
+		channel{"gateway to sidecars, on the wire", s.gateway.Back.Streams(), "\x16\x03\x03", false, ""},
 		channel{"to the isolated cloud", s.cloud.There.Streams(), "POST /oauth2/token", false, "stray in code"},
 		channel{"from the isolated cloud", s.cloud.Back.Streams(), "id_token", false, ""},
 	)
@@ -69,7 +71,14 @@ func (s *stage) channels(t *testing.T) (all []channel, forms map[string][][]byte
 		case "door.sock":
 			all = append(all, channel{"to door.sock", cut("door", there), signinForm, passing, ""}, channel{"from door.sock", back, "Choose how to sign in", passing, ""})
 		default:
-			all = append(all, channel{"to " + name, there, "envoy", passing, ""}, channel{"from " + name, back, ".commercial.localhost", passing, ""})
+			says := ".commercial.localhost"
+			switch {
+			case strings.HasPrefix(name, "check-egress-"):
+				says = "application/problem+json"
+			case strings.HasPrefix(name, "xds-egress-"):
+				says = "gateway.acme.localhost"
+			}
+			all = append(all, channel{"to " + name, there, "envoy", passing, ""}, channel{"from " + name, back, says, passing, ""})
 		}
 	}
 	all = append(all, s.opened(t, all)...)
@@ -84,11 +93,11 @@ func (s *stage) opened(t *testing.T, seen []channel) (all []channel) {
 		in = append(in, c.pieces...)
 	}
 	for purpose, contents := range s.opener(t).openAll(in) {
-		holds := map[string]string{"flow": `"h":"support.commercial.localhost"`, "outside state": `"v":`, "outside ticket": `"s":`, "federated": s.ID}[purpose]
+		holds := map[string]string{"flow": `"h":"support.commercial.localhost"`, "outside state": `"v":`, "outside ticket": `"s":`, "federated": s.ID, "carried": s.ID}[purpose]
 		all = append(all, channel{"sealed: " + purpose, contents, holds, true, ""})
 	}
-	if len(all) != 4 {
-		t.Errorf("of the four kinds of sealed values %d were seen", len(all))
+	if len(all) != 5 {
+		t.Errorf("of the five kinds of sealed values %d were seen", len(all))
 	}
 	return all
 }
@@ -120,26 +129,34 @@ func (s *stage) held(t *testing.T) (all []channel) {
 
 // expected is what a place of the commercial side must hold.
 func expected(place string) string {
-	for suffix, holds := range map[string]string{
-		"envoy-edge.log":              `"cluster":"commercial"`,
-		"envoy-commercial.log":        `"reason":"unauthenticated"`,
-		"extauthz-commercial.log":     "an isolated cloud does not say",
-		"xds-commercial.log":          "msg",
-		"extauthz-commercial/metrics": `result="ok"`,
-		"xds-commercial/metrics":      "isogate_",
-		"/status":                     "{",
-		"/config_dump?include_eds":    "support.commercial.localhost",
-		"/stats":                      "cluster.commercial",
-		"envoy-commercial/stats":      "http.commercial",
-		"/clusters":                   "::",
-		"/listeners":                  "::",
-		"/certs":                      "{",
-		"commercial.yaml":             "identity_host",
-		"received by support":         "x-isolated-cloud-user",
-		"received by market":          "x-isolated-cloud-user", "received by login": "GET / HTTP/1.1",
+	for _, one := range []struct{ suffix, holds string }{ // the first one that fits
+		{"envoy-edge.log", `"cluster":"commercial"`},
+		{"envoy-commercial.log", `"reason":"unauthenticated"`},
+		{"envoy-egress-support.log", `"reason":"sent"`},
+		{"envoy-egress-market.log", `"reason":"token"`},
+		{"extauthz-commercial.log", "an isolated cloud does not say"},
+		{".log", "msg"},
+		{"extauthz-commercial/metrics", `result="ok"`},
+		{"extauthz-egress-support/metrics", `{profile="egress",reason="sent"}`},
+		{"/metrics", "isogate_"},
+		{"/status", "{"},
+		{"envoy-egress-support/config_dump?include_eds", "gateway.acme.localhost"},
+		{"envoy-egress-market/config_dump?include_eds", "gateway.acme.localhost"},
+		{"/config_dump?include_eds", "support.commercial.localhost"},
+		{"envoy-edge/stats", "cluster.commercial"},
+		{"envoy-commercial/stats", "http.commercial"},
+		{"/stats", "http.egress"},
+		{"/clusters", "::"},
+		{"/listeners", "::"},
+		{"/certs", "{"},
+		{"commercial.yaml", "identity_host"},
+		{"received by support", "x-isolated-cloud-user"},
+		{"received by market", "x-isolated-cloud-user"},
+		{"received by status", "x-isolated-cloud-user"},
+		{"received by login", "GET / HTTP/1.1"},
 	} {
-		if strings.HasSuffix(place, suffix) && (suffix != "/stats" || strings.HasPrefix(place, "envoy-edge")) {
-			return holds
+		if strings.HasSuffix(place, one.suffix) {
+			return one.holds
 		}
 	}
 	return "" // a key or a certificate
@@ -150,7 +167,7 @@ func (s *stage) processes(t *testing.T) (all []channel) {
 	if runtime.GOOS != "linux" {
 		return nil
 	}
-	for _, part := range []string{"envoy-edge", "envoy-commercial", "extauthz-commercial", "xds-commercial"} {
+	for _, part := range s.outside() {
 		for file, holds := range map[string]string{"environ": "PATH=", "cmdline": s.dir} {
 			raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.Parts[part].Pid(), file))
 			if err != nil {

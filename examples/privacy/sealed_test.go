@@ -13,6 +13,7 @@ import (
 // opener has the commercial side's sealing keys, and opens whatever they sealed.
 type opener struct {
 	flows, federated *keys.Sealers
+	carried          map[string]*keys.Sealers // what a service carries to its sidecar, by the service
 	sessions         session.Sealed
 	host             string // identity host
 	hosts            []string
@@ -28,9 +29,13 @@ func (s *stage) opener(t *testing.T) opener {
 		return sealers
 	}
 	o := opener{flows: open(s.file.ExtAuthz.Keys.Sealing), federated: open(s.file.ExtAuthz.Keys.Federated), host: s.file.Platform.IdentityHost}
+	o.carried = map[string]*keys.Sealers{}
 	o.sessions = session.Sealed{Keys: o.federated, Now: time.Now}
 	for _, service := range s.file.Platform.Services {
 		o.hosts = append(o.hosts, service.Host)
+		if service.Egress != nil {
+			o.carried[service.ID] = open(service.Egress.TokenKey)
+		}
 	}
 	return o
 }
@@ -45,6 +50,9 @@ func (o opener) kinds() []sealing {
 	all := []sealing{{o.flows, "flow", o.host}, {o.flows, "outside state", o.host}, {o.federated, "federated", o.host}}
 	for _, host := range o.hosts {
 		all = append(all, sealing{o.flows, "outside ticket", host}, sealing{o.federated, "federated", host})
+	}
+	for service, sealers := range o.carried {
+		all = append(all, sealing{sealers, "carried", service})
 	}
 	return all
 }

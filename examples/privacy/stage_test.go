@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type stage struct {
 	commercial *Relay              // between the edge and the commercial Envoy, opened
 	ingress    *Relay              // between the edge and the isolated cloud's ingress, as on the wire
 	cloud      *Relay              // between the commercial extauthz and the isolated cloud's OAuth server, opened
+	gateway    *Relay              // between the sidecars and the isolated cloud's gateway, as on the wire
 	services   map[string]*Relay   // between the commercial Envoy and each service
 	sockets    map[string][]*Relay // on each unix socket of the commercial side; another one after a daemon was started again
 
@@ -39,11 +41,16 @@ type stage struct {
 type commercialFile struct {
 	Platform struct {
 		IdentityHost string `yaml:"identity_host"`
-		Services     []struct{ ID, Host, Upstream string }
-		Listeners    struct{ Commercial string }
-		Sockets      string
+		Services     []struct {
+			ID, Host, Upstream string
+			Egress             *struct {
+				TokenKey string `yaml:"token_key"`
+			}
+		}
+		Listeners struct{ Commercial string }
+		Sockets   string
 	}
-	Clouds   []struct{ Ingress, Issuer string }
+	Clouds   []struct{ Ingress, Gateway, Issuer string }
 	ExtAuthz struct {
 		Keys    struct{ Sealing, Federated string }
 		Connect map[string]string
@@ -76,7 +83,7 @@ func setUp(t *testing.T) *stage {
 	}
 	s.relayAddresses(t)
 	s.relaySockets(t)
-	s.restart(t, "envoy-edge", "envoy-commercial") // whose connections to the sockets are older than the relays
+	s.restart(t, "envoy-edge", "envoy-commercial", "envoy-egress-support", "envoy-egress-market") // whose connections to the sockets are older than the relays
 	eventually(t, "requests pass the relays", func() bool {
 		_ = s.status(s.Browser(), s.URL("issues", "/health"))
 		return s.status(s.Browser(), s.at("support", "/")) == 401 && s.recorded(s.commercial) && s.recorded(s.ingress)
@@ -99,6 +106,8 @@ func (s *stage) relayAddresses(t *testing.T) {
 	entry := s.file.Clouds[0]
 	s.ingress, address = s.relay(t, entry.Ingress)
 	s.edit(t, "ingress: "+entry.Ingress, "ingress: "+address)
+	s.gateway, address = s.relay(t, entry.Gateway)
+	s.edit(t, "gateway: "+entry.Gateway, "gateway: "+address)
 
 	auth := strings.TrimPrefix(entry.Issuer, "https://")
 	host, _, _ := net.SplitHostPort(auth)
@@ -185,6 +194,17 @@ func alive(path string, r *Relay) bool {
 		time.Sleep(time.Millisecond)
 	}
 	return false
+}
+
+// outside are the names of the parts of the commercial side.
+func (s *stage) outside() (names []string) {
+	inside := []string{"xds", "extauthz", "oidcprovider", "envoy-ingress", "envoy-gateway"}
+	for name := range s.Parts {
+		if !slices.Contains(inside, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // edit changes the commercial file.

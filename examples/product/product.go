@@ -73,6 +73,7 @@ func (p *Product) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Product) serve(w http.ResponseWriter, r *http.Request) {
 	key, isIssue := strings.CutPrefix(r.URL.Path, issuePrefix)
+	status, isAnswer := isAnswer(r.URL.Path)
 	switch {
 	case r.URL.Path == "/" && r.Method == http.MethodGet:
 		p.servePage(w, r)
@@ -82,6 +83,8 @@ func (p *Product) serve(w http.ResponseWriter, r *http.Request) {
 		serveEvents(w, r)
 	case r.URL.Path == "/set-cookie":
 		serveCookies(w)
+	case isAnswer:
+		serveAnswer(w, r, status)
 	case isIssue && p.id == "issues" && r.Method == http.MethodGet:
 		serveIssue(w, key)
 	default:

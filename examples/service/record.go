@@ -9,7 +9,8 @@ import (
 // maxRecord bounds what is remembered, in bytes: enough for any one test, and little under a load.
 const maxRecord = 8 << 20
 
-// Record remembers what was received, as raw bytes of all connections in the order in which they were read. The oldest go first.
+// Record remembers what was received, as raw bytes of all connections in the order in which they were read: requests, and answers to what the service
+// itself asked. The oldest go first.
 type Record struct {
 	mu    sync.Mutex
 	bytes []byte

@@ -1,7 +1,8 @@
 // Package service is an example backend of the commercial side, which people of many organisations share: a support centre, a marketplace,
-// whatever its name says. It stores nothing and asks nobody: who a person is comes from the two headers that the commercial Envoy gives to it,
-// an isolated cloud and a user id that means nothing anywhere else. Whatever it has no page for it answers with an echo of the request, so that
-// people and tests see what really arrived; and it remembers every byte that it received, so that tests can search for what must not.
+// whatever its name says. It stores nothing: who a person is comes from the headers that the commercial Envoy gives to it, an isolated cloud and a
+// user id that means nothing anywhere else. What it shows of that cloud it asks for through its sidecar, with a sealed token that it was given for
+// this one request: it holds no secret. Whatever it has no page for it answers with an echo of the request, so that people and tests see what
+// really arrived; and it remembers every byte that it received, so that tests can search for what must not.
 //
 // It trusts whoever connects, so it must be reachable by its Envoy alone. [Login] is the page of a standard sign-in, which is no part of Isogate.
 package service
@@ -22,7 +23,7 @@ const (
 	UserHeader  = "X-Isolated-Cloud-User"
 )
 
-//go:embed page.html login.html
+//go:embed page.html issue.html login.html
 var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "*.html"))
@@ -31,11 +32,18 @@ var pages = template.Must(template.ParseFS(files, "*.html"))
 type Service struct {
 	Record   // what it received
 	id, name string
+	sidecar  string
+	calls    *http.Client // of the sidecar
 	hits     atomic.Int64
 }
 
-// New builds a service by its id, such as "support", and the name that people read.
-func New(id, name string) *Service { return &Service{id: id, name: name} }
+// New builds a service by its id, such as "support", the name that people read, and where its sidecar listens: host:port, "" for a service that
+// calls no isolated cloud.
+func New(id, name, sidecar string) *Service {
+	s := &Service{id: id, name: name, sidecar: sidecar}
+	s.calls = s.caller()
+	return s
+}
 
 // Hits is how many requests arrived.
 func (s *Service) Hits() int64 { return s.hits.Load() }
@@ -45,7 +53,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.hits.Add(1)
 	switch {
 	case r.URL.Path == "/" && r.Method == http.MethodGet:
-		show(w, "page.html", map[string]string{"Service": s.name, "Cloud": r.Header.Get(CloudHeader), "User": r.Header.Get(UserHeader)})
+		show(w, http.StatusOK, "page.html", map[string]any{
+			"Service": s.name, "Cloud": r.Header.Get(CloudHeader), "User": r.Header.Get(UserHeader), "Calls": s.sidecar != "",
+		})
+	case s.sidecar != "" && strings.HasPrefix(r.URL.Path, issuePath) && r.Method == http.MethodGet:
+		s.serveIssue(w, r)
 	case r.URL.Path == "/set-cookie":
 		serveCookies(w)
 	default:
@@ -53,9 +65,10 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func show(w http.ResponseWriter, page string, v any) {
+func show(w http.ResponseWriter, status int, page string, v any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 	_ = pages.ExecuteTemplate(w, page, v) // the client is gone; nobody is left to tell
 }
 
@@ -101,5 +114,5 @@ type Login struct{ Record }
 
 func (*Login) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // it ends with the request
-	show(w, "login.html", nil)
+	show(w, http.StatusOK, "login.html", nil)
 }

@@ -25,7 +25,7 @@ func ask(t *testing.T, h http.Handler, method, target, body string, headers map[
 }
 
 func TestPageGreetsByTheIDsAlone(t *testing.T) {
-	s := New("support", "Support Centre")
+	s := New("support", "Support Centre", "")
 	known := map[string]string{CloudHeader: "acme-1234567890abcdef", UserHeader: "<b>opaque</b>"}
 	for _, c := range []struct {
 		name    string
@@ -48,7 +48,7 @@ func TestPageGreetsByTheIDsAlone(t *testing.T) {
 }
 
 func TestWhoami(t *testing.T) {
-	w := ask(t, New("market", "Marketplace"), "POST", "/whoami?a=%20b", "1234", map[string]string{CloudHeader: "c", UserHeader: "u", "Accept": "x"})
+	w := ask(t, New("market", "Marketplace", ""), "POST", "/whoami?a=%20b", "1234", map[string]string{CloudHeader: "c", UserHeader: "u", "Accept": "x"})
 	var got Echo
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestWhoami(t *testing.T) {
 }
 
 func TestCookiesThatAreNotItsOwn(t *testing.T) {
-	if got := ask(t, New("a", "A"), "GET", "/set-cookie", "", nil).Header().Values("Set-Cookie"); len(got) != 4 {
+	if got := ask(t, New("a", "A", ""), "GET", "/set-cookie", "", nil).Header().Values("Set-Cookie"); len(got) != 4 {
 		t.Errorf("%q", got)
 	}
 }
@@ -74,7 +74,7 @@ func TestRecord(t *testing.T) {
 		http.Handler
 		Listen(net.Listener) net.Listener
 		Received() []byte
-	}{New("support", "Support Centre"), &Login{}} {
+	}{New("support", "Support Centre", ""), &Login{}} {
 		plain, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

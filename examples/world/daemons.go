@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -45,20 +46,33 @@ func (w *World) binaries() string {
 type program struct {
 	part, binary, config string
 	admin                int
+	args                 []string // before -config; mostly none
+}
+
+// stage is when it starts: each stage begins when all of the one before can do their work.
+func (p program) stage() int {
+	if p.binary == "oidcprovider" { // it reads keys of extauthz
+		return 1
+	}
+	return 0
 }
 
 // programs are the daemons of an isolated cloud.
 func (c *Cloud) programs() []program {
 	return []program{
-		{c.Part("xds"), "xds", c.File(), c.ports.xds},
-		{c.Part("extauthz"), "extauthz", c.File(), c.ports.extauth},
-		{c.Part("oidcprovider"), "oidcprovider", c.File(), c.ports.oauth},
+		{c.Part("xds"), "xds", c.File(), c.ports.xds, nil},
+		{c.Part("extauthz"), "extauthz", c.File(), c.ports.extauth, nil},
+		{c.Part("oidcprovider"), "oidcprovider", c.File(), c.ports.oauth, nil},
 	}
 }
 
 // programs are the daemons of the commercial side.
 func (p *Platform) programs() []program {
-	return []program{{"xds-commercial", "xds", p.file, p.ports.xds}, {"extauthz-commercial", "extauthz", p.file, p.ports.extauth}}
+	all := []program{{"xds-commercial", "xds", p.file, p.ports.xds, nil}, {"extauthz-commercial", "extauthz", p.file, p.ports.extauth, nil}}
+	for _, id := range sidecars() {
+		all = append(all, program{"extauthz-" + string(topology.EgressRole(id)), "extauthz", p.file, p.ports.sidecarAdmins[id], []string{"egress", id}})
+	}
+	return all
 }
 
 // proxy is how one Envoy is started.
@@ -68,12 +82,17 @@ type proxy struct {
 	sockets string // of its control plane
 }
 
-func (c *Cloud) proxy() proxy {
-	return proxy{c.Part("envoy-ingress"), topology.Ingress, c.sockets}
+func (c *Cloud) proxies() []proxy {
+	return []proxy{{c.Part("envoy-ingress"), topology.Ingress, c.sockets}, {c.Part("envoy-gateway"), topology.Gateway, c.sockets}}
 }
 
 func (p *Platform) proxies() []proxy {
-	return []proxy{{"envoy-edge", topology.Edge, p.sockets}, {"envoy-commercial", topology.Commercial, p.sockets}}
+	all := []proxy{{"envoy-edge", topology.Edge, p.sockets}, {"envoy-commercial", topology.Commercial, p.sockets}}
+	for _, id := range sidecars() {
+		role := topology.EgressRole(id)
+		all = append(all, proxy{"envoy-" + string(role), role, p.sockets})
+	}
+	return all
 }
 
 // declare makes the parts, in the stages in which they start.
@@ -89,14 +108,10 @@ func (w *World) declare(ctx context.Context) error {
 	w.stages = make([][]*Part, 2)
 	programs, proxies := w.Platform.programs(), w.Platform.proxies()
 	for _, c := range w.clouds() {
-		programs, proxies = append(programs, c.programs()...), append(proxies, c.proxy())
+		programs, proxies = append(programs, c.programs()...), append(proxies, c.proxies()...)
 	}
 	for _, p := range programs {
-		stage := 0
-		if p.binary == "oidcprovider" { // it reads keys of extauthz
-			stage = 1
-		}
-		w.part(stage, p.part, func(ctx context.Context) (process, error) { return w.startDaemon(ctx, p) })
+		w.part(p.stage(), p.part, func(ctx context.Context) (process, error) { return w.startDaemon(ctx, p) })
 	}
 	for _, p := range proxies {
 		w.part(1, p.part, func(ctx context.Context) (process, error) { return w.startEnvoy(ctx, envoy, p) })
@@ -149,7 +164,7 @@ func (w *World) startDaemon(ctx context.Context, p program) (process, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(w.binaries(), p.binary), "-config", p.config)
+	cmd := exec.Command(filepath.Join(w.binaries(), p.binary), append(slices.Clone(p.args), "-config", p.config)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c := &child{cmd: cmd, done: make(chan struct{})}

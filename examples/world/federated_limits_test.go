@@ -104,7 +104,8 @@ func TestCloudLeavesTheDirectory(t *testing.T) {
 	b, grace := member(t, "bob"), watched(t)
 	federate(t, grace, shared.Globex, "grace", at("support", "/"))
 	t.Run("gone", func(t *testing.T) {
-		edit(t, shared.Platform.File(), "    domains: [acme.example]\n    issuer: "+shared.URL("auth", "")+"\n    ca: ca/ca.pem\n    client:\n      id: commercial\n      key: commercial/client-acme\n", "")
+		edit(t, shared.Platform.File(), "    domains: [acme.example]\n    issuer: "+shared.URL("auth", "")+"\n    ca: ca/ca.pem\n    client:\n      id: commercial\n      key: commercial/client-acme\n"+
+			"    gateway: "+local(shared.ports.gateway)+"\n", "")
 		eventually(t, "its people are signed out", func() bool { return !known(t, b, "support") })
 		if page := lookup(t, b, "bob@acme.example"); strings.Contains(page.Body, shared.button()) {
 			t.Error("its button is still there")

@@ -73,7 +73,8 @@ func TestWhatReachesAService(t *testing.T) {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	e := serviceOf(t, a)
-	if e.Cloud != shared.ID || e.User == "forged" || fmt.Sprint(e.Headers["cookie"]) != "[theme=dark]" || e.Headers["x-request-id"][0] == "forged" {
+	if e.Cloud != shared.ID || e.User == "forged" || fmt.Sprint(e.Headers["cookie"]) != "[theme=dark]" || e.Headers["x-request-id"][0] == "forged" ||
+		e.Headers["x-isolated-cloud-token"][0] == "forged" {
 		t.Errorf("given %q %q, cookies %q, request id %q", e.Cloud, e.User, e.Headers["cookie"], e.Headers["x-request-id"])
 	}
 	var names []string
@@ -82,7 +83,7 @@ func TestWhatReachesAService(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{"accept", "accept-encoding", "accept-language", "cookie", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "user-agent",
-		"x-isolated-cloud-id", "x-isolated-cloud-user", "x-request-id"}
+		"x-isolated-cloud-id", "x-isolated-cloud-token", "x-isolated-cloud-user", "x-request-id"}
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "x-forwarded-proto" })
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("headers: %s", diff)

@@ -35,9 +35,13 @@ const isolatedFile = `cloud:
       jwks: secrets/clients/{{.Client}}.jwks
       redirect_uris: [{{.Callbacks}}]
       sector: {{.Sector}}
-      callers: [spiffe://commercial.example/support]
-{{.MoreClients}}  listeners:
+      callers: [{{.Caller}}]
+{{.MoreClients}}  gateway:
+    trust_domain: {{.TrustDomain}}
+    callers: secrets/callers.pem
+  listeners:
     ingress: 127.0.0.1:{{.Ports.Ingress}}
+    gateway: 127.0.0.1:{{.Ports.Gateway}}
   sockets: {{.Sockets}}
 
 extauthz:
@@ -74,6 +78,7 @@ oidcprovider:
 
 xds:
   admin: 127.0.0.1:{{.Ports.XDS}}
+  policies: policies
   certificates:
     - certificate: secrets/ingress.pem
       key: secrets/ingress.key
@@ -89,6 +94,15 @@ const commercialFile = `platform:
       host: {{.Host}}
       upstream: 127.0.0.1:{{.Port}}
       federation: {{.Federation}}
+{{- with .Egress}}
+      egress:
+        spiffe: {{.SPIFFE}}
+        listen: 127.0.0.1:{{.Port}}
+        certificate: commercial/callers/{{.ID}}.pem
+        key: commercial/callers/{{.ID}}.key
+        token_key: commercial/{{.TokenKey}}
+        admin: 127.0.0.1:{{.Admin}}
+{{- end}}
 {{- end}}
   sign_in:
     - name: Sign in with a password
@@ -110,6 +124,7 @@ clouds:
     client:
       id: {{$.Client}}
       key: {{.Key}}
+    gateway: 127.0.0.1:{{.Gateway}}
 {{- end}}
 
 extauthz:
@@ -134,6 +149,9 @@ xds:
 // writeFiles makes what the operators of each side would make: certificates, secrets, policies and the file.
 func (w *World) writeFiles(context.Context) (err error) {
 	if w.CA, err = openCA(filepath.Join(w.Dir, "ca")); err != nil {
+		return err
+	}
+	if err := w.writeCallers(); err != nil {
 		return err
 	}
 	for _, c := range w.clouds() {
@@ -198,8 +216,11 @@ func (w *World) isolatedValues(c *Cloud) (map[string]any, error) {
 	}
 	return map[string]any{
 		"Cloud": c, "Products": products, "Sockets": c.sockets, "Session": session, "CA": ca,
-		"Of":     map[string]string{"Domain": c.of.domain, "Managed": c.of.managed, "Domains": strings.Join(domains, ", "), "IDP": c.idpHost()},
-		"Ports":  map[string]int{"Edge": c.ports.edge, "Ingress": c.ports.ingress, "ExtAuthz": c.ports.extauth, "OAuth": c.ports.oauth, "XDS": c.ports.xds, "IDP": c.ports.idp},
+		"Of": map[string]string{"Domain": c.of.domain, "Managed": c.of.managed, "Domains": strings.Join(domains, ", "), "IDP": c.idpHost()},
+		"Ports": map[string]int{
+			"Edge": c.ports.edge, "Ingress": c.ports.ingress, "Gateway": c.ports.gateway, "IDP": c.ports.idp, "ExtAuthz": c.ports.extauth, "OAuth": c.ports.oauth, "XDS": c.ports.xds,
+		},
+		"TrustDomain": trustDomain, "Caller": SPIFFE("support"),
 		"Client": Client, "Callbacks": strings.Join(w.callbacks(), ", "), "Sector": identityHost + "." + commercialDomain, "MoreClients": more,
 	}, nil
 }
@@ -221,22 +242,33 @@ func (w *World) writePlatform() error {
 // commercialValues are what the commercial file says.
 func (w *World) commercialValues() map[string]any {
 	p := w.Platform
+	type egress struct {
+		ID, SPIFFE, TokenKey string
+		Port, Admin          int
+	}
 	type service struct {
 		ID, Name, Host, Federation string
 		Port                       int
+		Egress                     *egress
 	}
 	type directory struct {
 		ID, Name, Domain, Managed, Issuer, Key string
-		Ingress                                int
+		Ingress, Gateway                       int
 	}
 	var serving []service
 	for _, s := range services {
-		serving = append(serving, service{s.ID, s.Name, s.ID + "." + commercialDomain, s.Federation, p.ports.services[s.ID]})
+		one := service{s.ID, s.Name, s.ID + "." + commercialDomain, s.Federation, p.ports.services[s.ID], nil}
+		if port, has := p.ports.sidecars[s.ID]; has {
+			one.Egress = &egress{s.ID, SPIFFE(s.ID), tokenKey(s.ID), port, p.ports.sidecarAdmins[s.ID]}
+		}
+		serving = append(serving, one)
 	}
 	var clouds []directory
 	connect := map[string]string{}
 	for _, c := range w.clouds() {
-		clouds = append(clouds, directory{c.ID, c.of.title, c.of.domain, c.of.managed, c.URL("auth", ""), filepath.Join("commercial", clientFolder(c)), c.ports.ingress})
+		clouds = append(clouds, directory{
+			c.ID, c.of.title, c.of.domain, c.of.managed, c.URL("auth", ""), filepath.Join("commercial", clientFolder(c)), c.ports.ingress, c.ports.gateway,
+		})
 		connect[c.host("auth")] = w.Edge()
 	}
 	every := w.CheckEvery

@@ -72,7 +72,8 @@ func address(t *testing.T, text string) string {
 func TestNothingListensButWhatMust(t *testing.T) {
 	for part, want := range map[string]int{
 		"extauthz": shared.ports.extauth, "xds": shared.ports.xds, "xds-commercial": shared.Platform.ports.xds, "envoy-edge": shared.ports.edge, "envoy-ingress": shared.ports.ingress,
-		"extauthz-commercial": shared.Platform.ports.extauth, "envoy-commercial": shared.Platform.ports.commercial,
+		"extauthz-commercial": shared.Platform.ports.extauth, "envoy-commercial": shared.Platform.ports.commercial, "envoy-gateway": shared.ports.gateway,
+		"envoy-egress-support": shared.Platform.ports.sidecars["support"], "extauthz-egress-support": shared.Platform.ports.sidecarAdmins["support"],
 	} {
 		if got := listening(t, shared.Parts[part].Pid()); !slices.Equal(got, []string{local(want)}) {
 			t.Errorf("%s listens on %q, want %s alone", part, got, local(want))
@@ -108,7 +109,9 @@ func TestNoPublicHostServesMetricsOrProfiles(t *testing.T) {
 			t.Errorf("a stranger at issues%s: %d", path, got)
 		}
 	}
-	for _, admin := range []int{shared.ports.extauth, shared.ports.xds, shared.Platform.ports.xds, shared.Platform.ports.extauth} {
+	for _, admin := range []int{
+		shared.ports.extauth, shared.ports.xds, shared.Platform.ports.xds, shared.Platform.ports.extauth, shared.Platform.ports.sidecarAdmins["market"],
+	} {
 		for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/debug/pprof/": 404, "/debug/pprof/profile": 404, "/debug/vars": 404} {
 			response, err := http.Get("http://" + local(admin) + path)
 			if err != nil {
@@ -125,8 +128,12 @@ func TestNoPublicHostServesMetricsOrProfiles(t *testing.T) {
 // CVE-2026-33186 of grpc-go: a :path without its slash is no method, at each gRPC server as it really runs.
 func TestGRPCServersRefuseAPathWithoutItsSlash(t *testing.T) {
 	cloud := topology.Cloud{Sockets: daemon.Path(shared.sockets)}
+	const check = "/envoy.service.auth.v3.Authorization/Check"
+	sidecar := topology.Platform{Sockets: daemon.Path(shared.Platform.sockets)}.CheckSocket(string(topology.EgressRole("support")))
 	for _, c := range []struct{ name, socket, method, answer string }{
-		{"the check", cloud.CheckSocket("ingress"), "/envoy.service.auth.v3.Authorization/Check", "0"},
+		{"the check", cloud.CheckSocket("ingress"), check, "0"},
+		{"the check of the gateway", cloud.CheckSocket("gateway"), check, "0"},
+		{"the check of a sidecar", sidecar, check, "0"},
 		// A stream that says nothing of itself is refused, by its handler and not for its path: InvalidArgument, or the end of the stream.
 		{"the control plane", cloud.XDSSocket(topology.Ingress), "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", "3"},
 	} {

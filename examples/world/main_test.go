@@ -122,7 +122,9 @@ func status(t *testing.T, b *Browser, address string) int {
 }
 
 // roles are the Envoys of the first cloud and of the commercial side.
-var roles = []topology.Role{topology.Ingress, topology.Edge, topology.Commercial}
+var roles = []topology.Role{
+	topology.Ingress, topology.Gateway, topology.Edge, topology.Commercial, topology.EgressRole("support"), topology.EgressRole("market"),
+}
 
 // envoyAdmin asks an Envoy of the world.
 func (w *World) envoyAdmin(role, path string) ([]byte, error) {

@@ -18,14 +18,18 @@ type manifest struct {
 	Hosts     map[string]string     `json:"hosts"`
 	Issuer    string                `json:"issuer"`
 	UCTJWKS   string                `json:"uct_jwks"`
+	Gateway   string                `json:"gateway"`
+	GatewayAt string                `json:"gateway_name"` // the server name to ask for there
 	Users     []manifestUser        `json:"users"`
 	Anonymous []manifestEndpoint    `json:"anonymous"`
 	Policies  string                `json:"policies"`
 	Config    map[string]string     `json:"config"`
 	Envoys    map[string]manifestEV `json:"envoys"`
 	Daemons   map[string]manifestD  `json:"daemons"`
-	Clients   map[string]manifestCl `json:"clients"`          // whose private keys the world holds
-	Clouds    map[string]manifest   `json:"clouds,omitempty"` // the second cloud, by its id
+	Clients   map[string]manifestCl `json:"clients"`            // whose private keys the world holds
+	Sidecars  map[string]string     `json:"sidecars,omitempty"` // where each service calls
+	Callers   map[string]manifestCa `json:"callers,omitempty"`  // of gateways
+	Clouds    map[string]manifest   `json:"clouds,omitempty"`   // the second cloud, by its id
 }
 
 type manifestUser struct {
@@ -59,6 +63,12 @@ type manifestCl struct {
 	RedirectURIs []string `json:"redirect_uris"`
 }
 
+type manifestCa struct {
+	SPIFFE      string `json:"spiffe"`
+	Certificate string `json:"cert"`
+	Key         string `json:"key"`
+}
+
 // Manifest is where world.json stands.
 func (w *World) Manifest() string { return filepath.Join(w.Dir, "world.json") }
 
@@ -75,6 +85,7 @@ func (w *World) writeManifest() error {
 	}
 	m.Hosts, m.Config["commercial"] = w.hosts(), w.relative(w.Platform.file)
 	w.describeParts(&m, w.Platform.programs(), w.Platform.proxies())
+	w.describeCallers(&m)
 	if w.Globex != nil {
 		second, err := w.describe(w.Globex)
 		if err != nil {
@@ -97,7 +108,7 @@ func (w *World) describe(c *Cloud) (manifest, error) {
 	}
 	m := manifest{
 		ID: c.ID, CA: w.relative(w.CA.File), Edge: w.Edge(), Connect: w.Connect(), Hosts: c.hosts(),
-		Issuer: c.URL("auth", ""), UCTJWKS: c.URL("auth", usercontext.JWKSPath), Policies: w.relative(c.Policies()),
+		Issuer: c.URL("auth", ""), UCTJWKS: c.URL("auth", usercontext.JWKSPath), Gateway: local(c.ports.gateway), GatewayAt: c.GatewayHost(), Policies: w.relative(c.Policies()),
 		Config: map[string]string{"isolated": w.relative(c.File())},
 		Envoys: map[string]manifestEV{}, Daemons: map[string]manifestD{},
 		Clients: map[string]manifestCl{Client: {w.relative(w.privateKeys(c)), w.callbacks()}},
@@ -110,7 +121,7 @@ func (w *World) describe(c *Cloud) (manifest, error) {
 			m.Anonymous = append(m.Anonymous, manifestEndpoint{host, a.Method, a.Path})
 		}
 	}
-	w.describeParts(&m, c.programs(), []proxy{c.proxy()})
+	w.describeParts(&m, c.programs(), c.proxies())
 	return m, nil
 }
 
@@ -120,6 +131,17 @@ func (w *World) describeParts(m *manifest, programs []program, proxies []proxy) 
 	}
 	for _, p := range proxies {
 		m.Envoys[string(p.role)] = manifestEV{w.Parts[p.part].Pid(), w.adminSocket(p.part)}
+	}
+}
+
+func (w *World) describeCallers(m *manifest) {
+	m.Sidecars, m.Callers = map[string]string{}, map[string]manifestCa{}
+	for _, id := range sidecars() {
+		m.Sidecars[id] = local(w.Platform.ports.sidecars[id])
+	}
+	for _, name := range callers() {
+		file := w.relative(w.Platform.caller(name))
+		m.Callers[name] = manifestCa{SPIFFE(name), file + ".pem", file + ".key"}
 	}
 }
 

@@ -15,27 +15,31 @@ import (
 	"time"
 )
 
-// CA is the world's own certificate authority. Its key never leaves this machine.
+// CA is a certificate authority of the world's own. Its key never leaves this machine.
 type CA struct {
 	File string // the PEM certificate to trust
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// openCA reads the CA of a folder, or makes one.
+// openCA reads the CA of a folder, for server certificates, or makes one.
 func openCA(dir string) (*CA, error) {
-	ca := &CA{File: filepath.Join(dir, "ca.pem")}
-	keyFile := filepath.Join(dir, "ca.key")
-	pair, err := tls.LoadX509KeyPair(ca.File, keyFile)
+	name := filepath.Join(dir, "ca")
+	pair, err := tls.LoadX509KeyPair(name+".pem", name+".key")
 	if err == nil && time.Until(pair.Leaf.NotAfter) > 30*24*time.Hour {
-		ca.cert, ca.key = pair.Leaf, pair.PrivateKey.(*ecdsa.PrivateKey)
-		return ca, nil
+		return &CA{File: name + ".pem", cert: pair.Leaf, key: pair.PrivateKey.(*ecdsa.PrivateKey)}, nil
 	}
-	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Isogate demo CA"}, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage:            x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	return newCA(name, &x509.Certificate{
+		Subject:             pkix.Name{CommonName: "Isogate demo CA"},
 		PermittedDNSDomains: []string{"localhost"}, PermittedDNSDomainsCritical: true, // whoever trusts it trusts it for nothing else
-	}
+	})
+}
+
+// newCA makes a CA and writes it to NAME.pem and NAME.key.
+func newCA(name string, template *x509.Certificate) (_ *CA, err error) {
+	ca := &CA{File: name + ".pem"}
+	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
 	if ca.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func openCA(dir string) (*CA, error) {
 	if ca.cert, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
-	return ca, writePair(ca.File, keyFile, der, ca.key)
+	return ca, writePair(name, der, ca.key)
 }
 
 // Pool trusts this CA alone.
@@ -58,19 +62,23 @@ func (ca *CA) Pool() *x509.CertPool {
 
 // Issue writes a server certificate for names to NAME.pem and NAME.key in a folder.
 func (ca *CA) Issue(dir, name string, dnsNames ...string) error {
+	return ca.issue(filepath.Join(dir, name), &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: dnsNames,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+// issue writes what a template says to NAME.pem and NAME.key.
+func (ca *CA) issue(name string, template *x509.Certificate) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
-	}
-	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: dnsNames,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := sign(template, ca.cert, &key.PublicKey, ca.key, 90*24*time.Hour)
 	if err != nil {
 		return err
 	}
-	return writePair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"), der, key)
+	return writePair(name, der, key)
 }
 
 func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey, life time.Duration) ([]byte, error) {
@@ -83,15 +91,15 @@ func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecds
 	return x509.CreateCertificate(rand.Reader, template, parent, public, key)
 }
 
-func writePair(certFile, keyFile string, der []byte, key *ecdsa.PrivateKey) error {
+func writePair(name string, der []byte, key *ecdsa.PrivateKey) error {
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
+	if err := replaceFile(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})); err != nil {
 		return err
 	}
-	return replaceFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return replaceFile(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // replaceFile writes a file as a whole: who reads it sees the old or the new one.

@@ -29,11 +29,14 @@ const (
 	loginHost    = "login"
 )
 
-// services are what stands behind the commercial Envoy.
-var services = []struct{ ID, Name, Federation string }{
-	{"support", "Support Centre", topology.FederationAllowed},
-	{"market", "Marketplace", topology.FederationAllowed},
-	{"tenant", "Standard Tenant", topology.FederationNone},
+// services are what stands behind the commercial Envoy. Those with a sidecar can call isolated clouds.
+var services = []struct {
+	ID, Name, Federation string
+	Sidecar              bool
+}{
+	{"support", "Support Centre", topology.FederationAllowed, true},
+	{"market", "Marketplace", topology.FederationAllowed, true},
+	{"tenant", "Standard Tenant", topology.FederationNone, false},
 }
 
 func newPlatform(dir, sockets string) *Platform {

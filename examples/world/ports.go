@@ -9,16 +9,17 @@ import (
 
 // cloudPorts are the loopback ports of an isolated cloud, and the edge's.
 type cloudPorts struct {
-	edge, idp, ingress  int
-	products            map[string]int
-	xds, extauth, oauth int // admin listeners
+	edge, idp, ingress, gateway int
+	products                    map[string]int
+	xds, extauth, oauth         int // admin listeners
 }
 
 // platformPorts are those of the commercial side.
 type platformPorts struct {
 	edge, commercial, login int
 	services                map[string]int
-	xds, extauth            int // admin listeners
+	sidecars, sidecarAdmins map[string]int // by service: where it calls, and the admin listener of the sidecar's extauthz
+	xds, extauth            int            // admin listeners
 }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -51,16 +52,19 @@ func (w *World) choosePorts(context.Context) (err error) {
 			wanted = w.IDPPort
 		}
 		c.ports.edge, c.ports.idp = edge, take(wanted, "the identity provider", "IDP_PORT")
-		c.ports.ingress, c.ports.xds, c.ports.extauth, c.ports.oauth = free(), free(), free(), free()
+		c.ports.ingress, c.ports.gateway, c.ports.xds, c.ports.extauth, c.ports.oauth = free(), free(), free(), free(), free()
 		for _, p := range c.of.products {
 			c.ports.products[p.ID] = free()
 		}
 	}
 	p := &w.Platform.ports
 	p.edge, p.commercial, p.login, p.xds, p.extauth = edge, free(), free(), free(), free()
-	p.services = map[string]int{}
+	p.services, p.sidecars, p.sidecarAdmins = map[string]int{}, map[string]int{}, map[string]int{}
 	for _, s := range services {
 		p.services[s.ID] = free()
+	}
+	for _, id := range sidecars() {
+		p.sidecars[id], p.sidecarAdmins[id] = free(), free()
 	}
 	return err
 }

@@ -128,7 +128,11 @@ func (w *World) makeProduct(c *Cloud, p entry) {
 func (w *World) makeOutside() error {
 	p := w.Platform
 	for _, s := range services {
-		made := service.New(s.ID, s.Name)
+		sidecar := ""
+		if port, has := p.ports.sidecars[s.ID]; has {
+			sidecar = local(port)
+		}
+		made := service.New(s.ID, s.Name, sidecar)
 		p.Services[s.ID] = made
 		w.sites = append(w.sites, &Site{address: local(p.ports.services[s.ID]), handler: made, record: &made.Record})
 	}

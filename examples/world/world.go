@@ -39,6 +39,7 @@ type World struct {
 	Globex   *Cloud // the second cloud; nil without one
 	Platform *Platform
 	CA       *CA
+	Callers  *CA              // of the services' certificates
 	Parts    map[string]*Part // processes by name: extauthz, envoy-ingress and so on, see programs
 
 	base    string // folder of all unix sockets
@@ -149,7 +150,7 @@ func (w *World) hosts() map[string]string {
 }
 
 // waitAnswers waits for the first answers of a product, of the OAuth server, and of the session resource, which needs the OAuth server's keys
-// to refuse a made-up token; and outside for those of a service and of the identity host.
+// to refuse a made-up token; outside for those of a service and of the identity host; and between the two for those of gateways and sidecars.
 func (w *World) waitAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -165,22 +166,24 @@ func (w *World) waitAnswers(ctx context.Context) error {
 			first{c.URL("auth", "/.well-known/openid-configuration"), nil, 200}, first{c.URL("auth", "/oauth2/session"), madeUp, 401})
 	}
 	for _, first := range awaited {
-		if err := w.waitFor(ctx, first.address, first.headers, first.status); err != nil {
+		ask := func() (Answer, error) { return w.Browser().Do("GET", first.address, nil, first.headers, "") }
+		if err := w.waitFor(ctx, first.address, first.status, ask); err != nil {
 			return err
 		}
 	}
-	return nil
+	return w.waitCrossing(ctx)
 }
 
-func (w *World) waitFor(ctx context.Context, address string, headers map[string]string, status int) error {
+// waitFor asks until the answer has a status.
+func (w *World) waitFor(ctx context.Context, whom string, status int, ask func() (Answer, error)) error {
 	for {
-		answer, err := w.Browser().Do("GET", address, nil, headers, "")
+		answer, err := ask()
 		if err == nil && answer.Status == status {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("no good answer from %s (%d); the logs are in %s", address, answer.Status, filepath.Join(w.Dir, "log")), err)
+			return errors.Join(fmt.Errorf("no good answer from %s (%d); the logs are in %s", whom, answer.Status, filepath.Join(w.Dir, "log")), err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -217,7 +220,7 @@ func (w *World) prepare(context.Context) error {
 	}
 	w.Cloud = newCloud(acme, w.Dir, filepath.Join(w.base, acme.name), "")
 	w.Platform = newPlatform(w.Dir, filepath.Join(w.base, "commercial"))
-	folders := []string{w.Dir, filepath.Join(w.Dir, "ca"), filepath.Join(w.Dir, "log"), w.Platform.dir, w.Platform.sockets}
+	folders := []string{w.Dir, filepath.Join(w.Dir, "ca"), filepath.Join(w.Dir, "log"), w.Platform.caller(""), w.Platform.sockets}
 	if w.Second {
 		w.Globex = newCloud(globex, filepath.Join(w.Dir, globex.name), filepath.Join(w.base, globex.name), "-"+globex.name)
 	}

@@ -16,7 +16,8 @@ const (
 	fetchTimeout = 5 * time.Second
 	refreshAfter = 5 * time.Minute
 	serveFor     = 24 * time.Hour
-	firstEvery   = time.Second // for Run alone, until there is a first set
+	firstEvery   = time.Second / 2 // instead, until there is a first set
+	runEvery     = time.Second
 )
 
 // Remote is the key set that an issuer publishes at a URL, as a KeySource. The methods may be called in parallel.
@@ -28,7 +29,8 @@ const (
 // A set older than 5 minutes is fetched anew when it is used, and the use does not wait for it. A good set replaces the last
 // one whole: a key that is gone from it is dead. An id that is not in the set causes a fetch and waits for it. All of
 // this together causes at most one fetch in 10 seconds, so that made-up ids cannot turn us against the issuer. Until there
-// is a first set, Run tries once a second: two daemons that need each other's keys may start in any order.
+// is a first set it is one in half a second, and Run tries once a second: two daemons that need each other's keys may start
+// in any order.
 type Remote struct {
 	url    string
 	client *http.Client
@@ -57,13 +59,10 @@ func NewRemote(url string, client *http.Client, now func() time.Time) *Remote {
 // Run fetches the set now and keeps it fresh until ctx ends, so that a withdrawn key dies in time when no token comes in. A
 // Remote that is not run works too, but an idle one may serve one old answer before it hears of a withdrawal.
 func (r *Remote) Run(ctx context.Context) error {
-	tick := time.NewTicker(firstEvery)
+	tick := time.NewTicker(runEvery)
 	defer tick.Stop()
 	for {
-		switch now := r.now(); {
-		case !r.Known():
-			r.begin(now, firstEvery)
-		case r.last.Load().stale(now):
+		if now := r.now(); r.last.Load().stale(now) {
 			r.start(now)
 		}
 		select {
@@ -105,11 +104,13 @@ func (r *Remote) lastFault() error {
 // Known tells whether a set was ever read.
 func (r *Remote) Known() bool { return r.last.Load() != nil }
 
-// start begins a fetch, unless one runs or began less than 10 s ago. What it returns is closed once there is nothing to
+// start begins a fetch, unless one runs or began too short a time ago. What it returns is closed once there is nothing to
 // wait for any more.
-func (r *Remote) start(now time.Time) <-chan struct{} { return r.begin(now, fetchEvery) }
-
-func (r *Remote) begin(now time.Time, every time.Duration) <-chan struct{} {
+func (r *Remote) start(now time.Time) <-chan struct{} {
+	every := fetchEvery
+	if !r.Known() {
+		every = firstEvery
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight != nil {

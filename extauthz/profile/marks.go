@@ -32,7 +32,8 @@ type MarkStore interface {
 	List(ctx context.Context, prefix string) ([]kv.Item, error)
 }
 
-// The keys in the store: p/<mark> for each, and one that stands there while a process makes marks that are not written yet.
+// The keys in the store: p/<mark> for each, and one that stands there while a process makes marks that are not written yet; or, with an end of its
+// own, as long as those that were lost before that process may matter.
 const (
 	markPrefix = "p/"
 	keyMarking = "m/marking"
@@ -86,18 +87,17 @@ func OpenMarks(ctx context.Context, store MarkStore, now func() time.Time) (*Mar
 	if err != nil {
 		return nil, fmt.Errorf("profile: reading the marks of used proofs: %w", err)
 	}
-	if m.marking = len(marking) > 0; m.marking {
-		m.lost = now().Add(proofLife)
+	for _, item := range marking { // one at most
+		if m.marking, m.lost = item.Expires.IsZero(), item.Expires; m.marking {
+			m.lost = now().Add(proofLife)
+		}
 	}
 	return m, nil
 }
 
 // Lost is how long calls have to wait because the last process ended without writing its marks; 0 if it wrote them.
 func (m *Marks) Lost() time.Duration {
-	if m.lost.IsZero() {
-		return 0
-	}
-	return proofAhead + time.Second
+	return max(0, m.lost.Add(-proofBehind-proofAhead).Sub(m.now()))
 }
 
 // For judges the proof of a request by its name. The same request may come again with its proof, since Envoy repeats a check when the
@@ -174,8 +174,8 @@ func (m *Marks) Run(ctx context.Context) error {
 	return m.save(context.WithoutCancel(ctx))
 }
 
-// save writes the marks before it says that they are written: an end between the two is one of those that are not known to be good. It does not say
-// so while marks that were lost before may still matter.
+// save writes the marks before it says that they are written: an end between the two is one of those that are not known to be good. Where marks
+// were lost before, it leaves word of how long those may matter.
 func (m *Marks) save(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -189,6 +189,9 @@ func (m *Marks) save(ctx context.Context) error {
 		}
 	}
 	if m.now().Before(m.lost) {
+		if err := m.store.Put(ctx, kv.Item{Key: keyMarking, Value: []byte{1}, Expires: m.lost}); err != nil {
+			return fmt.Errorf("profile: writing how long lost marks may matter: %w", err)
+		}
 		return nil
 	}
 	if _, err := m.store.Take(ctx, keyMarking); err != nil && !errors.Is(err, kv.ErrNotFound) {

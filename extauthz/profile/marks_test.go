@@ -265,6 +265,21 @@ func TestWhichEndsAreGood(t *testing.T) {
 				p.t.Errorf("a mark between the two: %v", err)
 			}
 			p.crash()
+		}, false},
+		{"a good end in the seconds after a crash", func(p *proofs) {
+			_ = p.use("1", "a", p.now)
+			p.crash()
+			p.open()
+			p.now = p.now.Add(5 * time.Second)
+			p.end()
+			p.open()
+			if p.Lost() != 6*time.Second { // from the crash's next start, and not from here
+				p.t.Errorf("calls wait for %s", p.Lost())
+			}
+			if err := p.use("2", "b", start.Add(10*time.Second)); !errors.Is(err, errMarksLost) {
+				p.t.Errorf("what the one that crashed may have seen: %v", err)
+			}
+			p.end()
 		}, true},
 		{"a good end long after a crash", func(p *proofs) {
 			_ = p.use("1", "a", p.now)

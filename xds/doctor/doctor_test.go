@@ -34,6 +34,7 @@ const (
 	routes   = hcm + ".route_config"
 	issues   = routes + ".virtual_hosts.1"
 	product  = issues + ".routes.1"
+	callers  = chain + ".transport_socket.typed_config.require_client_certificate"
 	tlsOf    = chain + ".transport_socket.typed_config.common_tls_context.tls_params"
 )
 

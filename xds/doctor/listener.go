@@ -24,15 +24,15 @@ func (e *examiner) listener(name string, l *listenerv3.Listener) {
 		for _, f := range chain.GetFilters() {
 			if m, _ := open(f.GetTypedConfig()); m != nil {
 				if hcm, ok := m.(*hcmv3.HttpConnectionManager); ok {
-					e.http(hcm, here)
+					e.http(hcm, takesCallers(chain.GetTransportSocket()), here)
 				}
 			}
 		}
 	}
 }
 
-// http judges one HTTP connection manager.
-func (e *examiner) http(m *hcmv3.HttpConnectionManager, at place) {
+// http judges one HTTP connection manager. Behind a client certificate it is a gateway's.
+func (e *examiner) http(m *hcmv3.HttpConnectionManager, gateway bool, at place) {
 	check := e.filters(m.GetHttpFilters(), at)
 	routes, seen := m.GetRouteConfig(), m.GetRouteConfig() != nil
 	if rds := m.GetRds(); rds != nil {
@@ -46,7 +46,14 @@ func (e *examiner) http(m *hcmv3.HttpConnectionManager, at place) {
 		e.found(unseenRoutes, at, nameOf(m))
 		return
 	}
-	(&routeExaminer{examiner: e, check: check, hostRewrites: takesIdentity}).table(routes, at)
+	var rewrites []string
+	switch {
+	case takesIdentity:
+		rewrites = []string{"host_rewrite_literal", "host_rewrite"}
+	case gateway:
+		rewrites = []string{"host_rewrite_literal"}
+	}
+	(&routeExaminer{examiner: e, check: check, hostRewrites: rewrites}).table(routes, at)
 }
 
 func nameOf(m *hcmv3.HttpConnectionManager) string {
@@ -57,7 +64,7 @@ func nameOf(m *hcmv3.HttpConnectionManager) string {
 }
 
 // takesIdentity is true for an egress: a service's own sidecar, which is told the cloud by a header and names the gateway as the host. Nobody
-// else may send x-isolated-*, and no other host may be rewritten.
+// else may send x-isolated-*, and only a gateway too may rewrite a host.
 func takesIdentity(routes *routev3.RouteConfiguration) bool {
 	for _, host := range routes.GetVirtualHosts() {
 		for _, route := range host.GetRoutes() {

@@ -14,8 +14,8 @@ import (
 // routeExaminer judges the routes of one HTTP connection manager.
 type routeExaminer struct {
 	*examiner
-	check        string // the filter's name, under which settings for one route stand
-	hostRewrites bool   // an egress: its host is the gateway's
+	check        string   // the filter's name, under which settings for one route stand
+	hostRewrites []string // what may rewrite the host: an egress names the gateway, and a gateway the product
 }
 
 func (e *routeExaminer) table(r *routev3.RouteConfiguration, at place) {
@@ -105,7 +105,7 @@ func (e *routeExaminer) route(r *routev3.Route, at place) {
 		return
 	}
 	for _, name := range rewrites(action) {
-		if name != "host_rewrite_literal" || !e.hostRewrites {
+		if !slices.Contains(e.hostRewrites, name) {
 			e.found(rewrite, at, name)
 		}
 	}
@@ -116,7 +116,7 @@ func (e *routeExaminer) route(r *routev3.Route, at place) {
 	}
 	for _, w := range action.GetWeightedClusters().GetClusters() {
 		e.overrides(w.GetTypedPerFilterConfig(), at.in("cluster", w.GetName()))
-		if w.GetHostRewriteLiteral() != "" && !e.hostRewrites {
+		if w.GetHostRewriteLiteral() != "" && !slices.Contains(e.hostRewrites, "host_rewrite_literal") {
 			e.found(rewrite, at, "host_rewrite_literal")
 		}
 	}

@@ -23,6 +23,13 @@ func (e *examiner) downstream(socket *corev3.TransportSocket, at place) {
 	}
 }
 
+// takesCallers is true where nobody comes in without a certificate: a gateway.
+func takesCallers(socket *corev3.TransportSocket) bool {
+	m, _ := open(socket.GetTypedConfig())
+	tls, _ := m.(*tlsv3.DownstreamTlsContext)
+	return tls.GetRequireClientCertificate().GetValue()
+}
+
 // tls takes what is absent for Envoy's default, which is 1.2 and good suites.
 func (e *examiner) tls(p *tlsv3.TlsParameters, at place) {
 	switch p.GetTlsMinimumProtocolVersion() {

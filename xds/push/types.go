@@ -1,8 +1,6 @@
 package push
 
 import (
-	"slices"
-
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
@@ -39,13 +37,23 @@ func items[M proto.Message](list []M) []types.Resource {
 // changedTypes are those whose content differs: the ones that Envoy will answer. Secrets are left out: no cluster waits for them.
 func changedTypes(old, next snapshot.Resources) []string {
 	var changed []string
-	add := func(url string, a, b snapshot.Resources) {
-		if a.Version() != b.Version() {
+	for url, only := range map[string]func(snapshot.Resources) snapshot.Resources{
+		resource.ClusterType: func(r snapshot.Resources) snapshot.Resources {
+			r.Listeners, r.Routes, r.Secrets = nil, nil, nil
+			return r
+		},
+		resource.ListenerType: func(r snapshot.Resources) snapshot.Resources {
+			r.Clusters, r.Routes, r.Secrets = nil, nil, nil
+			return r
+		},
+		resource.RouteType: func(r snapshot.Resources) snapshot.Resources {
+			r.Clusters, r.Listeners, r.Secrets = nil, nil, nil
+			return r
+		},
+	} {
+		if only(old).Version() != only(next).Version() {
 			changed = append(changed, url)
 		}
 	}
-	add(resource.ClusterType, snapshot.Resources{Clusters: old.Clusters}, snapshot.Resources{Clusters: next.Clusters})
-	add(resource.ListenerType, snapshot.Resources{Listeners: old.Listeners}, snapshot.Resources{Listeners: next.Listeners})
-	add(resource.RouteType, snapshot.Resources{Routes: old.Routes}, snapshot.Resources{Routes: next.Routes})
-	return slices.Clip(changed)
+	return changed
 }

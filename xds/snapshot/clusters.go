@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"isogate/envoy/daemon"
+	"isogate/envoy/topology"
 )
 
 // Names of the clusters of our own daemons. A backend's begins with "product." or "service.", so no id can be one of these.
@@ -23,13 +24,7 @@ func (b *builder) checkCluster(socket string) *clusterv3.Cluster {
 	cluster := unixCluster(checkCluster, socket)
 	cluster.ConnectTimeout = millis(250)
 	cluster.CircuitBreakers = breakers(10_000)
-	cluster.TypedExtensionProtocolOptions = b.httpOptions(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: seconds(5), Timeout: seconds(1)},
-			}},
-		}},
-	})
+	cluster.TypedExtensionProtocolOptions = b.httpOptions(http2(5, 1))
 	return cluster
 }
 
@@ -42,16 +37,38 @@ func (b *builder) ownCluster(name, socket string) *clusterv3.Cluster {
 }
 
 // backendCluster speaks HTTP/1.1 to a backend and cleans what it answers.
-func (b *builder) backendCluster(to backend) *clusterv3.Cluster {
-	cluster := tcpCluster(to.cluster, to.upstream)
+func (b *builder) backendCluster(name string, upstream daemon.Address, answers *hcmv3.HttpFilter) *clusterv3.Cluster {
+	cluster := tcpCluster(name, upstream)
 	cluster.CircuitBreakers = breakers(4096)
 	options := http1()
 	options.HttpFilters = []*hcmv3.HttpFilter{
-		b.backendAnswers(),
+		answers,
 		b.httpFilter("envoy.filters.http.upstream_codec", &upstreamcodecv3.UpstreamCodec{}), // must be last
 	}
 	cluster.TypedExtensionProtocolOptions = b.httpOptions(options)
 	return cluster
+}
+
+// gatewayCluster speaks HTTP/2 to an isolated cloud's gateway. Its connection is probed, so one that is dead on the way is noticed between calls too.
+func (b *builder) gatewayCluster(name string, d topology.Directory) *clusterv3.Cluster {
+	cluster := tcpCluster(name, d.Gateway)
+	cluster.CircuitBreakers = breakers(4096)
+	options := http2(30, 5)
+	options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: seconds(60), MaxConnectionDuration: seconds(maxConnection)}
+	cluster.TypedExtensionProtocolOptions = b.httpOptions(options)
+	cluster.TransportSocket = b.gatewayTLS(d.GatewayHost(), AuthoritiesSecret(d.ID))
+	return cluster
+}
+
+// http2 probes a connection every so many seconds.
+func http2(interval, timeout int) *httpv3.HttpProtocolOptions {
+	return &httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+				ConnectionKeepalive: &corev3.KeepaliveSettings{Interval: seconds(interval), Timeout: seconds(timeout)},
+			}},
+		}},
+	}
 }
 
 // http1 closes idle connections before a server is likely to: a request on a connection that closes at that moment would fail.

@@ -85,7 +85,7 @@ func TestNoClientAddress(t *testing.T) {
 		text := string(render(t, Resources{Listeners: r.Listeners, Clusters: r.Clusters, Routes: r.Routes}))
 		knows := strings.Contains(text, "proxy_protocol.v3.ProxyProtocol\"")
 		removes := strings.Contains(text, `"request_headers_to_remove"`) && strings.Contains(text, `"skip_xff_append": true`)
-		if knows != (role == "ingress") || removes != (role == "commercial") {
+		if knows != (role == "ingress") || removes != (role == "commercial" || role == "gateway" || role == "egress-support") {
 			t.Errorf("%s: takes an address: %t, removes it: %t", role, knows, removes)
 		}
 		for _, personal := range []string{"%DOWNSTREAM", "REQ(USER-AGENT", "REQ(:PATH", "%PATH", "REQ(X-FORWARDED", "%REQUESTED_SERVER", "REQ(COOKIE", "RESP("} {

@@ -21,9 +21,13 @@ import (
 func (b *builder) httpFilters() []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
 		b.hsts(),
-		b.extAuthz(),
-		b.httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
+		b.extAuthz(extAuthz()),
+		b.router(),
 	}
+}
+
+func (b *builder) router() *hcmv3.HttpFilter {
+	return b.httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true})
 }
 
 // hsts overwrites what a backend may say: the hosts are ours (RFC 6797 section 6.1).
@@ -48,9 +52,13 @@ func overwrite(key, value string) *corev3.HeaderValueOption {
 // failures from the check's own 503 and leave those alone.
 const checkFailed = 507
 
+func (b *builder) extAuthz(config *extauthzv3.ExtAuthz) *hcmv3.HttpFilter {
+	return b.httpFilter("envoy.filters.http.ext_authz", config)
+}
+
 // extAuthz asks about every request, over a unix socket that only the daemon's user reaches. There is no way past a check that fails.
-func (b *builder) extAuthz() *hcmv3.HttpFilter {
-	return b.httpFilter("envoy.filters.http.ext_authz", &extauthzv3.ExtAuthz{
+func extAuthz() *extauthzv3.ExtAuthz {
+	return &extauthzv3.ExtAuthz{
 		TransportApiVersion:            corev3.ApiVersion_V3,
 		Services:                       &extauthzv3.ExtAuthz_GrpcService{GrpcService: checkService()},
 		FailureModeAllow:               false,
@@ -65,7 +73,7 @@ func (b *builder) extAuthz() *hcmv3.HttpFilter {
 			AllowEnvoy:      yes, // x-envoy-upstream-stream-duration-ms: a stream ends with its session
 			DisallowIsError: yes,
 		},
-	})
+	}
 }
 
 // checkService retries while a daemon is replaced; a check is harmless to repeat.

@@ -48,19 +48,29 @@ func (b *builder) front(f front, certificates []Certificate) (Resources, error) 
 	}
 	r := Resources{Clusters: f.clusters, Routes: []*routev3.RouteConfiguration{f.routes()}}
 	for _, to := range f.backends {
-		r.Clusters = append(r.Clusters, b.backendCluster(to))
+		r.Clusters = append(r.Clusters, b.backendCluster(to.cluster, to.upstream, b.backendAnswers()))
 	}
 	for i, c := range certificates {
 		r.Secrets = append(r.Secrets, secret(i, c))
 	}
 	chain := &listenerv3.FilterChain{
 		Name:                          string(f.role),
-		Filters:                       []*listenerv3.Filter{b.httpConnectionManager(f)},
-		TransportSocket:               b.downstreamTLS(len(certificates)),
+		Filters:                       []*listenerv3.Filter{b.networkFilter(b.connectionManager(f.connections(b)))},
+		TransportSocket:               b.downstreamTLS(b.serverTLS(len(certificates))),
 		TransportSocketConnectTimeout: seconds(10),
 	}
 	r.Listeners = []*listenerv3.Listener{listener(string(f.role), f.address, b.inspectors(f), []*listenerv3.FilterChain{chain})}
 	return b.finish(r)
+}
+
+func (f front) connections(b *builder) connections {
+	c := connections{
+		name: string(f.role), filters: b.httpFilters(), replies: localReplies(), log: f.log, strip: clientMayNotSend, upgrade: true, knowsClient: f.knowsClient,
+	}
+	if !f.knowsClient {
+		c.strip = slices.Concat(clientMayNotSend, fromElsewhere)
+	}
+	return c
 }
 
 func (b *builder) inspectors(f front) []*listenerv3.ListenerFilter {

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"slices"
-
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -14,17 +12,31 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// httpConnectionManager is hardened so that Envoy, the check and the backend see one path, one host and no header that a client may not write.
-func (b *builder) httpConnectionManager(f front) *listenerv3.Filter {
+// connections is what differs between the HTTP connection managers of the roles. All else is the same everywhere.
+type connections struct {
+	name    string // of the listener, its routes and its statistics
+	filters []*hcmv3.HttpFilter
+	replies *hcmv3.LocalReplyConfig
+	log     map[string]string // fields of its request log, beside those that all have
+	strip   []string          // prefixes of request headers that are gone before anything looks
+	upgrade bool              // whether a route may allow WebSockets
+
+	// knowsClient is true where the edge tells the client's address (PROXY protocol) and backends may see it. Elsewhere only the address that connects
+	// is seen, which is no client's: no header is made of it.
+	knowsClient bool
+}
+
+// connectionManager is hardened so that Envoy, the check and the backend see one path, one host and no header that a client may not write.
+func (b *builder) connectionManager(c connections) *hcmv3.HttpConnectionManager {
 	hcm := &hcmv3.HttpConnectionManager{
-		StatPrefix:     string(f.role),
-		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: string(f.role), ConfigSource: ads()}},
-		HttpFilters:    b.httpFilters(),
-		AccessLog:      []*accesslogv3.AccessLog{b.requestLog(f.log)},
+		StatPrefix:     c.name,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{RouteConfigName: c.name, ConfigSource: ads()}},
+		HttpFilters:    c.filters,
+		AccessLog:      []*accesslogv3.AccessLog{b.requestLog(c.log)},
 
 		UseRemoteAddress:              yes, // the address of the PROXY header or the connection; x-forwarded-* of clients count nothing
-		SkipXffAppend:                 !f.knowsClient,
-		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.strip(f)},
+		SkipXffAppend:                 !c.knowsClient,
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{b.strip(c.strip)},
 		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
 		PreserveExternalRequestId:     false,
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
@@ -37,10 +49,16 @@ func (b *builder) httpConnectionManager(f front) *listenerv3.Filter {
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
 		StripPortMode:                &hcmv3.HttpConnectionManager_StripAnyHostPort{StripAnyHostPort: true},
 
-		UpgradeConfigs:   []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(false)}}, // routes enable it
-		LocalReplyConfig: localReplies(),
+		LocalReplyConfig: c.replies,
+	}
+	if c.upgrade {
+		hcm.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket", Enabled: wrapperspb.Bool(false)}} // routes enable it
 	}
 	bound(hcm)
+	return hcm
+}
+
+func (b *builder) networkFilter(hcm *hcmv3.HttpConnectionManager) *listenerv3.Filter {
 	return &listenerv3.Filter{
 		Name:       "envoy.filters.network.http_connection_manager",
 		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: b.any(hcm)},
@@ -83,13 +101,9 @@ var fromElsewhere = []string{"traceparent", "tracestate", "baggage", "b3", "x-b3
 // addressHeaders are what Envoy itself makes of the address that connects to it.
 var addressHeaders = []string{"x-forwarded-for", "x-envoy-external-address", "x-envoy-internal"}
 
-// strip removes them before routing and before the check. Envoy then writes its own x-forwarded-proto and x-request-id, and where the client's
-// address is known x-forwarded-for.
-func (b *builder) strip(f front) *corev3.TypedExtensionConfig {
-	prefixes := slices.Clone(clientMayNotSend)
-	if !f.knowsClient {
-		prefixes = append(prefixes, fromElsewhere...)
-	}
+// strip removes headers by their prefixes before routing and before the check. Envoy then writes its own x-forwarded-proto and x-request-id, and where
+// the client's address is known x-forwarded-for.
+func (b *builder) strip(prefixes []string) *corev3.TypedExtensionConfig {
 	config := &earlyv3.HeaderMutation{}
 	for _, prefix := range prefixes {
 		config.Mutations = append(config.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{

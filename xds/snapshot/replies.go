@@ -37,7 +37,7 @@ func localReplies() *hcmv3.LocalReplyConfig {
 	}{
 		{statusIs(checkFailed), "unavailable"}, // the check did not answer
 		{statusIs(500), "unavailable"},         // Envoy refused what the check wanted to change
-		{flagged("UF", "UH", "UC", "UO", "UR", "UT", "URX"), "upstream"},
+		{flagged(upstreamFailed...), "upstream"},
 	} {
 		page := mapTo503(both(failure.filter, acceptsPages()), strings.ReplaceAll(unavailablePage, "%", "%%"), "text/html; charset=utf-8")
 		for name, value := range map[string]string{"cache-control": "no-store", "content-security-policy": unavailablePolicy, "x-content-type-options": "nosniff"} {
@@ -50,6 +50,9 @@ func localReplies() *hcmv3.LocalReplyConfig {
 	}
 	return &hcmv3.LocalReplyConfig{Mappers: mappers}
 }
+
+// upstreamFailed are Envoy's flags for a backend that it could not ask, or that gave no answer or none that is HTTP. Their own texts tell of inside.
+var upstreamFailed = []string{"UF", "UH", "UC", "UO", "UR", "UT", "URX", "UPE"}
 
 func mapTo503(filter *accesslogv3.AccessLogFilter, body, kind string) *hcmv3.ResponseMapper {
 	return &hcmv3.ResponseMapper{
@@ -74,6 +77,12 @@ func acceptsPages() *accesslogv3.AccessLogFilter {
 		Header: &routev3.HeaderMatcher{Name: "accept", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{
 			StringMatch: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Contains{Contains: "text/html"}},
 		}},
+	}}}
+}
+
+func requestHas(header string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+		Header: &routev3.HeaderMatcher{Name: header, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}},
 	}}}
 }
 

@@ -86,10 +86,24 @@ func covered(host string, leaves []*x509.Certificate) bool {
 func secretName(i int) string { return fmt.Sprintf("certificate-%d", i) }
 
 func secret(i int, c Certificate) *tlsv3.Secret {
-	inline := func(raw []byte) *corev3.DataSource {
-		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: raw}}
-	}
-	return &tlsv3.Secret{Name: secretName(i), Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-		CertificateChain: inline(c.Chain), PrivateKey: inline(c.Key.Reveal()),
-	}}}
+	return pair(i, inlineBytes(c.Chain), inlineBytes(c.Key.Reveal()))
+}
+
+func pair(i int, chain, key *corev3.DataSource) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: secretName(i), Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: chain, PrivateKey: key}}}
+}
+
+// CallersSecret names the authorities of the gateway's callers.
+const CallersSecret = "callers"
+
+// AuthoritiesSecret names those of a cloud's gateway.
+func AuthoritiesSecret(cloud string) string { return "authorities-" + cloud }
+
+// trust is a secret that holds no secret: whose certificates are believed. What names they must have stands beside each use (holdAgainst).
+func trust(name string, authorities *corev3.DataSource) *tlsv3.Secret {
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: authorities}}}
+}
+
+func inlineBytes(raw []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: raw}}
 }

@@ -23,7 +23,14 @@ type Resources struct {
 	Clusters  []*clusterv3.Cluster
 	Routes    []*routev3.RouteConfiguration
 	Secrets   []*tlsv3.Secret
+
+	// seals are the digests of those messages that were validated when they were built. Nobody changes a message afterwards, so neither is done again:
+	// the routes of a large gateway have megabytes.
+	seals map[proto.Message]seal
 }
+
+// seal is the digest of a message's content.
+type seal [sha256.Size]byte
 
 // All lists every resource: clusters, listeners, routes, secrets.
 func (r Resources) All() []proto.Message {
@@ -46,11 +53,18 @@ func messages[M proto.Message](list []M) []proto.Message {
 func (r Resources) Version() string {
 	hash := sha256.New()
 	for _, m := range r.All() {
-		raw, _ := deterministic.Marshal(m) // Validate refuses what does not marshal
-		fmt.Fprintf(hash, "%s %d\n", m.ProtoReflect().Descriptor().FullName(), len(raw))
-		hash.Write(raw)
+		digest, sealed := r.seals[m]
+		if !sealed {
+			digest, _ = sealOf(m) // Validate refuses what does not marshal
+		}
+		hash.Write(digest[:])
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16])
+}
+
+func sealOf(m proto.Message) (seal, error) {
+	raw, err := deterministic.Marshal(m)
+	return sha256.Sum256(append(raw, m.ProtoReflect().Descriptor().FullName()...)), err
 }
 
 // Keeping returns these resources with those clusters of an earlier set that they no longer have. It is the first of two steps in which a
@@ -71,7 +85,10 @@ func (r Resources) Keeping(earlier Resources) (kept Resources, gone int) {
 var deterministic = proto.MarshalOptions{Deterministic: true}
 
 // builder packs extension messages; the first failure stays and is reported by finish.
-type builder struct{ err error }
+type builder struct {
+	err   error
+	valid validator
+}
 
 func (b *builder) any(m proto.Message) *anypb.Any {
 	packed := new(anypb.Any)
@@ -91,7 +108,7 @@ func (b *builder) finish(r Resources) (Resources, error) {
 	sortByName(r.Listeners)
 	sortByName(r.Routes)
 	sortByName(r.Secrets)
-	if err := Validate(r); err != nil {
+	if err := r.seal(b.valid); err != nil {
 		return Resources{}, err
 	}
 	return r, nil
@@ -103,40 +120,56 @@ func sortByName[M interface{ GetName() string }](list []M) {
 
 // Validate applies the constraints of Envoy's API to every resource, inside every Any too, and refuses what cannot be sent at all. It refuses a
 // set without a listener or a cluster: Envoy would close its ports at once.
-func Validate(r Resources) error {
+func Validate(r Resources) error { return r.seal(nil) }
+
+// seal validates what has no seal yet, and gives it one.
+func (r *Resources) seal(valid validator) error {
 	if len(r.Listeners) == 0 || len(r.Clusters) == 0 {
 		return errors.New("snapshot: no listener or no cluster: an empty set would close every port")
 	}
+	seals := map[proto.Message]seal{}
 	for _, m := range r.All() {
-		_, err := deterministic.Marshal(m)
-		if err = cmp.Or(err, validate(m)); err != nil {
-			return fmt.Errorf("snapshot: %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+		digest, sealed := r.seals[m]
+		if !sealed {
+			var err error
+			digest, err = sealOf(m)
+			if err = cmp.Or(err, valid.validate(m)); err != nil {
+				return fmt.Errorf("snapshot: %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+			}
 		}
+		seals[m] = digest
 	}
+	r.seals = seals
 	return nil
 }
 
+// validator knows what was packed and found valid before.
+type validator map[*anypb.Any]bool
+
 // validate calls the generated check of a message, which stops at each Any, and goes on inside those.
-func validate(m proto.Message) error {
+func (v validator) validate(m proto.Message) error {
 	if checked, ok := m.(interface{ ValidateAll() error }); ok {
 		if err := checked.ValidateAll(); err != nil {
 			return err
 		}
 	}
-	return validateInside(m.ProtoReflect())
+	return v.inside(m.ProtoReflect())
 }
 
-func validateInside(m protoreflect.Message) (err error) {
+func (v validator) inside(m protoreflect.Message) (err error) {
 	if packed, ok := m.Interface().(*anypb.Any); ok {
+		if v[packed] {
+			return nil
+		}
 		inner, err := packed.UnmarshalNew()
 		if err != nil {
 			return err
 		}
-		return validate(inner)
+		return v.validate(inner)
 	}
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		eachMessage(field, value, func(inner protoreflect.Message) {
-			err = cmp.Or(err, validateInside(inner))
+			err = cmp.Or(err, v.inside(inner))
 		})
 		return err == nil
 	})

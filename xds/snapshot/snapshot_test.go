@@ -52,6 +52,7 @@ func must(t *testing.T, r Resources, err error) Resources {
 
 func roles(t *testing.T) map[string]Resources {
 	t.Helper()
+	c, endpoints := crossingCloud()
 	edge, err := Edge(platform())
 	must(t, edge, err)
 	ingress, err := Ingress(cloud(), []Certificate{{Name: "a", Chain: []byte("chain")}, {Name: "b", Chain: []byte("chain")}})
@@ -61,7 +62,10 @@ func roles(t *testing.T) map[string]Resources {
 	must(t, both, err)
 	commercial, err := Commercial(whole, []Certificate{{Name: "a", Chain: []byte("chain")}, {Name: "b", Chain: []byte("chain")}})
 	must(t, commercial, err)
-	return map[string]Resources{"edge": both, "edge-alone": edge, "ingress": ingress, "commercial": commercial}
+	return map[string]Resources{
+		"edge": both, "edge-alone": edge, "ingress": ingress, "commercial": commercial,
+		"gateway": gatewayOf(t, c, endpoints), "egress-support": egressOf(t, nil),
+	}
 }
 
 // The golden files are the whole configuration of each role: a change of it is read in review as a change of these files.

@@ -16,10 +16,15 @@ import (
 // KeyFiles are the PEM files of one Certificate, where Envoy itself can read them.
 type KeyFiles struct{ Certificate, Key string }
 
-// Static makes the same resources fit for an Envoy that asks no control plane: routes stand inside their listeners, and secrets name the files
-// of the certificates, given in the order in which they were given to Ingress. No key material is in the result, and nothing that would be
-// asked of a control plane.
-func Static(r Resources, certificates []KeyFiles) (*bootstrapv3.Bootstrap_StaticResources, error) {
+// Files are where Envoy itself finds what a control plane would give it as secrets.
+type Files struct {
+	Certificates []KeyFiles        // in the order in which the certificates were given to the role
+	Authorities  map[string]string // by the secret's name: CallersSecret, AuthoritiesSecret
+}
+
+// Static makes the same resources fit for an Envoy that asks no control plane: routes stand inside their listeners, and secrets name files. No key
+// material is in the result, and nothing that would be asked of a control plane.
+func Static(r Resources, files Files) (*bootstrapv3.Bootstrap_StaticResources, error) {
 	s := inliner{routes: map[string]*routev3.RouteConfiguration{}}
 	for _, routes := range r.Routes {
 		s.routes[routes.GetName()] = routes
@@ -35,12 +40,8 @@ func Static(r Resources, certificates []KeyFiles) (*bootstrapv3.Bootstrap_Static
 		s.inline(c.ProtoReflect())
 		out.Clusters = append(out.Clusters, c)
 	}
-	files := map[string]*tlsv3.Secret{}
-	for i, c := range certificates {
-		files[secretName(i)] = fileSecret(i, c)
-	}
 	for _, secret := range r.Secrets {
-		inFiles, ok := files[secret.GetName()]
+		inFiles, ok := files.secrets()[secret.GetName()]
 		if !ok {
 			return nil, fmt.Errorf("snapshot: the secret %s has no files", secret.GetName())
 		}
@@ -49,13 +50,18 @@ func Static(r Resources, certificates []KeyFiles) (*bootstrapv3.Bootstrap_Static
 	return out, s.err
 }
 
-func fileSecret(i int, c KeyFiles) *tlsv3.Secret {
+func (f Files) secrets() map[string]*tlsv3.Secret {
 	file := func(path string) *corev3.DataSource {
 		return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: path}}
 	}
-	return &tlsv3.Secret{Name: secretName(i), Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-		CertificateChain: file(c.Certificate), PrivateKey: file(c.Key),
-	}}}
+	all := map[string]*tlsv3.Secret{}
+	for i, c := range f.Certificates {
+		all[secretName(i)] = pair(i, file(c.Certificate), file(c.Key))
+	}
+	for name, path := range f.Authorities {
+		all[name] = trust(name, file(path))
+	}
+	return all
 }
 
 // inliner changes messages in place; the first failure stays.

@@ -15,7 +15,7 @@ var keyFiles = []KeyFiles{{"/a.pem", "/a.key"}, {"/b.pem", "/b.key"}}
 func TestStatic(t *testing.T) {
 	r := roles(t)["ingress"]
 	before := r.Version()
-	out, err := Static(r, keyFiles)
+	out, err := Static(r, Files{Certificates: keyFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestStaticFaults(t *testing.T) {
 		{"another thing of a control plane", Resources{Listeners: []*listenerv3.Listener{fromADS}}, keyFiles, "would be asked of a control plane"},
 	}
 	for _, c := range cases {
-		if _, err := Static(c.r, c.files); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Static(c.r, Files{Certificates: c.files}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
