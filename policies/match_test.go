@@ -40,7 +40,7 @@ func TestMatch(t *testing.T) {
 		{"no such product", "vault", "GET", "/issue/x", ""},
 		{"deeper", "issues", "GET", "/issue/x/comment/1", ""},
 		{"bracket", "issues", "GET", "/issue/[x]", ""},
-		{"asterisk", "issues", "GET", "/issue/a*", ""},
+		{"asterisk", "issues", "GET", "/issue/a*", "read"},
 		{"query", "issues", "GET", "/issue/x?y", ""},
 		{"not ASCII", "issues", "GET", "/issue/é", ""},
 		{"control", "issues", "GET", "/issue/a\x00", ""},
@@ -177,7 +177,7 @@ func reference(list []Endpoint) func(path string) (id string) {
 	})
 	var patterns []*regexp.Regexp
 	for _, e := range ordered {
-		patterns = append(patterns, regexp.MustCompile("^"+variables.ReplaceAllString(e.Path, "[a-zA-Z0-9-._~%!$$&'()+,;:@=]+")+"$"))
+		patterns = append(patterns, regexp.MustCompile("^"+variables.ReplaceAllString(e.Path, "[a-zA-Z0-9-._~%!$$&'()*+,;:@=]+")+"$"))
 	}
 	return func(path string) string {
 		for i, p := range patterns {
