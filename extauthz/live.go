@@ -67,7 +67,7 @@ func (l *live) open(c *config, store *kv.Bolt, sessions *session.Stored) (err er
 		return err
 	}
 	if lost := l.marks.Lost(); lost > 0 {
-		l.process.Log.Warn("the last process did not end as it should: which proofs of possession it saw is not known, so calls have to wait", "seconds", lost.Seconds())
+		l.process.Log.Warn("the last process did not end as it should: which proofs of possession it saw is not known, so calls have to wait", "seconds", lost.Round(time.Second).Seconds())
 	}
 	l.process.Admin.Ready("policies", errors.New("not loaded yet"))
 	return l.apply(c)

@@ -36,8 +36,8 @@ func dialServer(socket string, pid func() int) (*server, error) {
 	return &server{conn, pid}, nil
 }
 
-// batch sends the messages and gives the CPU time that the server used for each. Every answer is held against the status that is wanted.
-func (s *server) batch(ctx context.Context, messages [][]byte, meta metadata.MD, status int) (perCheck time.Duration, err error) {
+// batch sends the messages and gives the CPU time that the server used for each, in microseconds. Every answer is held against the status that is wanted.
+func (s *server) batch(ctx context.Context, messages [][]byte, meta metadata.MD, status int) (perCheck float64, err error) {
 	before, err := cpuTime(s.pid())
 	if err != nil {
 		return 0, err
@@ -46,7 +46,7 @@ func (s *server) batch(ctx context.Context, messages [][]byte, meta metadata.MD,
 		return 0, err
 	}
 	after, err := cpuTime(s.pid())
-	return (after - before) / time.Duration(len(messages)), err
+	return micros(after-before) / float64(len(messages)), err
 }
 
 func (s *server) send(ctx context.Context, messages [][]byte, meta metadata.MD, status int) error {
@@ -94,13 +94,12 @@ func statusOf(answer *auth.CheckResponse) int {
 	return 0
 }
 
-// servers dials the two that answer a kind of check, the no-op first: it is the same for both sides.
-func (s *stage) servers(kind scenario) (both [2]*server, err error) {
-	if both[0], err = dialServer(s.inside.double.check, func() int { return s.noop.cmd.Process.Pid }); err != nil {
+// servers dials the two that answer the checks of a side, the no-op first: it is the same for all.
+func (s *stage) servers(d side) (both [2]*server, err error) {
+	if both[0], err = dialServer(d.double.check, func() int { return s.noop.cmd.Process.Pid }); err != nil {
 		return both, err
 	}
-	side := s.side(kind)
-	both[1], err = dialServer(side.own.check, s.world.Parts[side.extauthz].Pid)
+	both[1], err = dialServer(d.own.check, s.world.Parts[d.extauthz].Pid)
 	return both, err
 }
 
@@ -117,10 +116,8 @@ func (s *stage) measureChecks(ctx context.Context, p plan) (figures []CheckFigur
 	return figures, nil
 }
 
-// measureCheck runs one round more than it counts: the first one warms up. The order within a round alternates, so that what drifts in
-// the machine meets both.
 func (s *stage) measureCheck(ctx context.Context, p plan, kind scenario) (f CheckFigure, err error) {
-	both, err := s.servers(kind)
+	both, err := s.servers(s.side(kind))
 	if err != nil {
 		return f, err
 	}
@@ -130,24 +127,18 @@ func (s *stage) measureCheck(ctx context.Context, p plan, kind scenario) (f Chec
 	if kind.fresh {
 		f.Checks = p.firsts
 	}
-	var micros [2][]float64
-	for round := range p.rounds + 1 {
-		messages := s.messages(kind, f.Checks, round)
-		for _, which := range order(round) {
-			asked, status := messages, kind.status
-			if which == 0 {
-				asked, status = again(messages, p.checks), 200
-			}
-			took, err := both[which].batch(ctx, asked, s.questions[kind.name].meta, status)
-			if err != nil {
-				return f, err
-			}
-			if round > 0 {
-				micros[which] = append(micros[which], float64(took.Nanoseconds())/1000)
-			}
-		}
+	meta := s.questions[kind.name].meta
+	micros, err := alternate(p.rounds,
+		func(round int) (float64, error) {
+			return both[0].batch(ctx, again(s.messages(kind, f.Checks, round), p.checks), meta, 200)
+		},
+		func(round int) (float64, error) {
+			return both[1].batch(ctx, s.messages(kind, f.Checks, round), meta, kind.status)
+		})
+	if err != nil {
+		return f, err
 	}
-	f.NoOp, f.Ours, f.Ratio = spreadOf(micros[0]), spreadOf(micros[1]), spreadOf(ratios(micros[1], micros[0]))
+	f.Compared = compared(micros[0], micros[1])
 	return f, nil
 }
 
@@ -157,14 +148,6 @@ func again(messages [][]byte, n int) [][]byte {
 		return messages
 	}
 	return slices.Repeat(messages, n/len(messages))
-}
-
-// order is who goes first in a round.
-func order(round int) [2]int {
-	if round%2 == 0 {
-		return [2]int{0, 1}
-	}
-	return [2]int{1, 0}
 }
 
 // messages are the questions of one round.

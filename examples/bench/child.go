@@ -22,8 +22,8 @@ func runChild(args []string) int {
 	defer stop()
 	err := fmt.Errorf("bench: a child wants a part and its arguments, not %q", args)
 	switch {
-	case len(args) == 2 && args[0] == "noop":
-		err = serveNoOp(ctx, args[1])
+	case len(args) >= 2 && args[0] == "noop":
+		err = serveNoOp(ctx, args[1:])
 	case len(args) == 4 && args[0] == "profiled":
 		err = serveProfiled(ctx, args[1], args[2], args[3])
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	auth "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
@@ -44,15 +45,19 @@ func (noOp) Check(context.Context, *auth.CheckRequest) (*auth.CheckResponse, err
 	return okAnswer(), nil
 }
 
-// serveNoOp serves it at a unix socket until the context ends.
-func serveNoOp(ctx context.Context, socket string) error {
-	listener, err := daemon.ListenUnix(socket)
-	if err != nil {
-		return err
+// serveNoOp serves it at unix sockets until the context ends.
+func serveNoOp(ctx context.Context, sockets []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, socket := range sockets {
+		listener, err := daemon.ListenUnix(socket)
+		if err != nil {
+			return err
+		}
+		server := grpc.NewServer(grpcOptions()...)
+		auth.RegisterAuthorizationServer(server, noOp{})
+		group.Go(func() error { return daemon.GRPC("no-op", listener, server).Run(ctx) })
 	}
-	server := grpc.NewServer(grpcOptions()...)
-	auth.RegisterAuthorizationServer(server, noOp{})
-	return daemon.GRPC("no-op", listener, server).Run(ctx)
+	return group.Wait()
 }
 
 // question is a check as Envoy sends it: the message's bytes, and the metadata that travels with it.

@@ -92,7 +92,10 @@ func (s *stage) signInOutside(context.Context) error {
 	group.SetLimit(4)
 	for i := range s.outsiders {
 		group.Go(func() (err error) {
-			s.outsiders[i], err = s.oneOutside()
+			browser := s.world.Browser()
+			if s.outsiders[i], err = s.oneOutside(browser); i == 0 {
+				s.person = browser
+			}
 			return err
 		})
 	}
@@ -108,8 +111,8 @@ func (s *stage) signInOutside(context.Context) error {
 }
 
 // oneOutside gives one sealed session.
-func (s *stage) oneOutside() (sealed string, err error) {
-	bob, browser, address := s.world.User("bob"), s.world.Browser(), s.world.Platform.URL("support", "/")
+func (s *stage) oneOutside(browser *world.Browser) (sealed string, err error) {
+	bob, address := s.world.User("bob"), s.world.Platform.URL(caller, "/")
 	page, err := browser.Open(address)
 	for _, next := range []func() (world.Answer, error){
 		func() (world.Answer, error) {

@@ -27,16 +27,14 @@ type CheckFigure struct {
 	What   string `json:"what"`
 	Rounds int    `json:"rounds"`
 	Checks int    `json:"checks_a_round"`
-	NoOp   Spread `json:"noop_us"`
-	Ours   Spread `json:"ours_us"`
-	Ratio  Spread `json:"ratio"` // ours over the no-op's, round by round
+	Compared
 }
 
 // Compared is one figure of both.
 type Compared struct {
 	NoOp  Spread `json:"noop"`
 	Ours  Spread `json:"ours"`
-	Ratio Spread `json:"ratio"`
+	Ratio Spread `json:"ratio"` // ours over the no-op's, round by round
 }
 
 // EnvoyFigure is what a client of the ingress sees.

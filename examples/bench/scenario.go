@@ -82,8 +82,11 @@ func (s *stage) blank(kind scenario) string {
 }
 
 // with is the question with another session cookie.
-func (q question) with(value string) []byte {
-	return bytes.Replace(q.message, []byte(strings.Repeat("A", len(value))), []byte(value), 1)
+func (q question) with(value string) []byte { return filled(q.message, 'A', value) }
+
+// filled puts a value into a blank of this letter, which must be as long.
+func filled(message []byte, letter byte, value string) []byte {
+	return bytes.Replace(message, bytes.Repeat([]byte{letter}, len(value)), []byte(value), 1)
 }
 
 // request is what a browser sends over HTTP/1.1: the headers that Chromium has for such a request, and cookies of the product's own.

@@ -75,74 +75,128 @@ func (s *stage) startBackend(ctx context.Context) (err error) {
 	})
 }
 
-// startDoubles starts another control plane and Envoy for each side.
+// startDoubles starts another control plane for each file, and the double of each Envoy.
 func (s *stage) startDoubles(ctx context.Context) error {
+	sidecar := topology.EgressRole(caller)
 	s.inside = side{role: topology.Ingress, profile: "ingress", extauthz: "extauthz", xds: "xds"}
+	s.gateway = side{role: topology.Gateway, profile: "gateway", extauthz: "extauthz", xds: "xds"}
 	s.outside = side{role: topology.Commercial, profile: "federated", extauthz: "extauthz-commercial", xds: "xds-commercial"}
-	if err := s.startDouble(ctx, &s.inside, s.world.File()); err != nil {
-		return err
-	}
-	return s.startDouble(ctx, &s.outside, s.world.Platform.File())
-}
-
-// startDouble starts them on the world's own file, with other addresses alone. The daemon is the very binary that the world runs.
-func (s *stage) startDouble(ctx context.Context, d *side, own string) error {
-	name := string(d.role) + "-noop"
-	file := filepath.Join(filepath.Dir(own), name+".yaml") // what it names is beside it
-	if err := s.writeDouble(d, own, file); err != nil {
-		return err
-	}
-	binary, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.world.Parts[d.xds].Pid()))
+	s.sidecar = side{role: sidecar, profile: string(sidecar), extauthz: "extauthz-" + string(sidecar), xds: "xds-commercial"}
+	few, err := s.writeList("few", fewEndpoints) // a folder of its own, so that it stays when the world's is edited
 	if err != nil {
 		return err
 	}
-	xds, err := startChild(filepath.Join(s.dir, name+".log"), binary, "-config", file)
+	if err := s.startFile(ctx, s.world.File(), map[string]string{"policies": few}, &s.inside, &s.gateway); err != nil {
+		return err
+	}
+	return s.startFile(ctx, s.world.Platform.File(), nil, &s.outside, &s.sidecar)
+}
+
+// startFile starts a control plane on one of the world's own files, with other addresses alone, and the doubles that it serves.
+func (s *stage) startFile(ctx context.Context, own string, lines map[string]string, sides ...*side) error {
+	name := string(sides[0].role) + "-noop"
+	file, err := s.writeDouble(own, name, "xds", lines)
+	if err != nil {
+		return err
+	}
+	for _, d := range sides {
+		if err := d.find(own, file); err != nil {
+			return err
+		}
+	}
+	xds, err := s.startAgain(sides[0].xds, file)
 	if err != nil {
 		return err
 	}
 	s.xds = append(s.xds, xds)
-	if err := xds.waitSocket(ctx, d.double.xds); err != nil {
-		return err
-	}
-	admin := filepath.Join(s.dir, name+".sock")
-	config, err := bootstrap.For(bootstrap.Options{Role: d.role, NodeID: name, XDSSocket: d.double.xds, AdminSocket: admin})
-	if err != nil {
-		return err
-	}
-	return s.startEnvoy(ctx, name, admin, config)
-}
-
-func (s *stage) writeDouble(d *side, own, file string) error {
-	raw, err := os.ReadFile(own)
-	if err != nil {
-		return err
-	}
-	var free [2]string
-	for i := range free {
-		if free[i], err = freeAddress(); err != nil {
+	for _, d := range sides {
+		if err := xds.waitSocket(ctx, d.double.xds); err != nil {
+			return err
+		}
+		name := string(d.role) + "-noop"
+		admin := filepath.Join(s.dir, name+".sock")
+		config, err := bootstrap.For(bootstrap.Options{Role: d.role, NodeID: name, XDSSocket: d.double.xds, AdminSocket: admin})
+		if err != nil {
+			return err
+		}
+		if err := s.startEnvoy(ctx, name, admin, config); err != nil {
 			return err
 		}
 	}
-	before, xds, ok := strings.Cut(string(raw), "\nxds:")
-	if !ok {
-		return fmt.Errorf("%s has no section xds", own)
-	}
-	before = regexp.MustCompile(`(?m)^(    `+string(d.role)+`: ).*$`).ReplaceAllString(before, "${1}"+free[0])
-	before = regexp.MustCompile(`(?m)^(  sockets: ).*$`).ReplaceAllString(before, "${1}"+filepath.Join(s.dir, string(d.role)))
-	xds = regexp.MustCompile(`(?m)^(  admin: ).*$`).ReplaceAllString(xds, "${1}"+free[1])
-	if err := os.WriteFile(file, []byte(before+"\nxds:"+xds), 0o600); err != nil {
-		return err
-	}
-	if d.own, err = d.place(own); err != nil {
-		return err
-	}
-	if d.double, err = d.place(file); err != nil {
-		return err
-	}
-	if d.own.check == d.double.check || d.own.listener == d.double.listener {
-		return fmt.Errorf("the double could not be told from its model in %s", own)
-	}
 	return nil
+}
+
+// startAgain starts a daemon once more on another file. It is the very binary that the world runs.
+func (s *stage) startAgain(part, file string) (*child, error) {
+	binary, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.world.Parts[part].Pid()))
+	if err != nil {
+		return nil, err
+	}
+	return startChild(strings.TrimSuffix(file, ".yaml")+".log", binary, "-config", file)
+}
+
+// writeDouble writes one of the world's files anew, under a name, for processes that run beside its own: they listen at other addresses and at
+// sockets of their own. lines are what else differs in the section of the daemon that is started. What the file names is beside it.
+func (s *stage) writeDouble(own, name, daemon string, lines map[string]string) (file string, err error) {
+	raw, err := os.ReadFile(own)
+	if err != nil {
+		return "", err
+	}
+	admin, err := freeAddress()
+	if err != nil {
+		return "", err
+	}
+	text, err := moveListeners(string(raw))
+	if err != nil {
+		return "", err
+	}
+	if text, err = setLine(text, "", "sockets", filepath.Join(s.dir, name)); err != nil {
+		return "", err
+	}
+	if text, err = setLine(text, daemon, "admin", admin); err != nil {
+		return "", err
+	}
+	for key, value := range lines {
+		if text, err = setLine(text, daemon, key, value); err != nil {
+			return "", err
+		}
+	}
+	file = filepath.Join(filepath.Dir(own), name+".yaml")
+	return file, os.WriteFile(file, []byte(text), 0o600)
+}
+
+var listening = regexp.MustCompile(`(?m)^( +(?:ingress|gateway|commercial|listen): )127\.0\.0\.1:.*$`)
+
+// moveListeners gives each listener of the file's own side another address. The directory's are other people's.
+func moveListeners(text string) (string, error) {
+	end := strings.Index(text, "\nclouds:")
+	if end < 0 {
+		end = len(text)
+	}
+	var failed error
+	moved := listening.ReplaceAllStringFunc(text[:end], func(line string) string {
+		address, err := freeAddress()
+		failed = errors.Join(failed, err)
+		return listening.FindStringSubmatch(line)[1] + address
+	})
+	return moved + text[end:], failed
+}
+
+// setLine gives a key that stands two spaces deep another value: in a daemon's section, or in the file's first one for "".
+func setLine(text, section, key, value string) (string, error) {
+	from := 0
+	if section != "" {
+		from = strings.Index(text, "\n"+section+":\n")
+	}
+	line := regexp.MustCompile(`(?m)^  ` + key + `: .*$`)
+	if from < 0 {
+		return "", fmt.Errorf("there is no section %s", section)
+	}
+	at := line.FindStringIndex(text[from:])
+	if at == nil {
+		return "", fmt.Errorf("section %q has no %s", section, key)
+	}
+	return text[:from+at[0]] + "  " + key + ": " + value + text[from+at[1]:], nil
 }
 
 // startEnvoy starts one with a single worker, as the world's have.
@@ -163,55 +217,6 @@ func (s *stage) startEnvoy(ctx context.Context, name, admin string, config []byt
 	}
 	s.envoys = append(s.envoys, envoy)
 	return envoy.WaitLive(ctx)
-}
-
-// record sends each kind of request through the double of its side and keeps what that asks its check socket: the messages that are measured are
-// those of a real Envoy, with a blank where the session cookie's value stands.
-func (s *stage) record(ctx context.Context) error {
-	for _, d := range []side{s.inside, s.outside} {
-		ctx, cancel := context.WithCancel(ctx)
-		var recorded recorder
-		var serving sync.WaitGroup
-		var served error
-		serving.Go(func() { served = recorded.serve(ctx, d.double.check) })
-		err := s.ask(ctx, d, &recorded)
-		cancel()
-		serving.Wait()
-		if err := errors.Join(err, served); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *stage) ask(ctx context.Context, d side, recorded *recorder) error {
-	for _, kind := range scenarios {
-		if s.side(kind).role != d.role {
-			continue
-		}
-		err := eventually(ctx, func() error { // the listener and the check socket are a moment old
-			got, err := s.target(d.double, kind).once(kind.request(s.authority(kind), s.blank(kind)))
-			if err == nil && got != http.StatusOK {
-				err = fmt.Errorf("%s: the recorder passes everything, and yet the answer is %d", kind.name, got)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if s.questions[kind.name], err = recorded.take(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *stage) startNoOp(ctx context.Context) (err error) {
-	socket := s.inside.double.check
-	if s.noop, err = startSelf(filepath.Join(s.dir, "noop.log"), "noop", socket); err != nil {
-		return err
-	}
-	return s.noop.waitSocket(ctx, socket)
 }
 
 func freeAddress() (string, error) {

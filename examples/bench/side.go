@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"strings"
 
@@ -8,7 +9,7 @@ import (
 	"isogate/envoy/topology"
 )
 
-// side is an Envoy whose check is measured, the isolated cloud's ingress or the commercial one, and its double: an Envoy of the same
+// side is an Envoy whose check is measured, such as the isolated cloud's ingress or a service's sidecar, and its double: an Envoy of the same
 // configuration that asks at another socket.
 type side struct {
 	role          topology.Role
@@ -45,10 +46,29 @@ func (d side) place(file string) (place, error) {
 	switch {
 	case err != nil:
 		return place{}, err
-	case f.Isolated():
+	case d.role == topology.Ingress:
 		return place{f.Cloud.Listeners.Ingress, f.Cloud.CheckSocket(d.profile), f.Cloud.XDSSocket(d.role)}, nil
+	case d.role == topology.Gateway:
+		return place{f.Cloud.Listeners.Gateway, f.Cloud.CheckSocket(d.profile), f.Cloud.XDSSocket(d.role)}, nil
+	case d.role == topology.Commercial:
+		return place{f.Platform.Listeners.Commercial, f.Platform.CheckSocket(d.profile), f.Platform.XDSSocket(d.role)}, nil
 	}
-	return place{f.Platform.Listeners.Commercial, f.Platform.CheckSocket(d.profile), f.Platform.XDSSocket(d.role)}, nil
+	service, _ := f.Platform.Service(caller)
+	return place{service.Egress.Listen, f.Platform.CheckSocket(d.profile), f.Platform.XDSSocket(d.role)}, nil
+}
+
+// find finds both in their files.
+func (d *side) find(own, double string) (err error) {
+	if d.own, err = d.place(own); err != nil {
+		return err
+	}
+	if d.double, err = d.place(double); err != nil {
+		return err
+	}
+	if d.own.check == d.double.check || d.own.listener == d.double.listener {
+		return fmt.Errorf("the double could not be told from its model in %s", own)
+	}
+	return nil
 }
 
 // side is the one that a kind of request arrives at.

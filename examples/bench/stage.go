@@ -17,7 +17,9 @@ type stage struct {
 	world   *world.World
 	dir     string // what the stage itself writes, sockets included: short
 	inside  side
+	gateway side
 	outside side
+	sidecar side
 	envoys  []*run.Envoy
 	xds     []*child // of the doubles
 	noop    *child
@@ -27,6 +29,8 @@ type stage struct {
 	sessions  []string            // handles at issues whose token is in the cache
 	fresh     []string            // handles at wiki for which no token was ever made
 	outsiders []string            // sealed sessions at the Support Centre
+	person    *world.Browser      // of one who is signed in there
+	crossing  *crossing           // what their calls take
 }
 
 func openStage(ctx context.Context, p plan) (_ *stage, err error) {
@@ -49,9 +53,11 @@ func openStage(ctx context.Context, p plan) (_ *stage, err error) {
 		do   func(context.Context) error
 	}{
 		{"starting the backend", s.startBackend},
+		{"exposing endpoints", s.expose},
 		{"starting the doubles", s.startDoubles},
 		{"signing people in", func(ctx context.Context) error { return s.signIn(ctx, p) }},
 		{"signing people in outside", s.signInOutside},
+		{"making ready for calls", s.openCrossing},
 		{"recording what Envoy asks", s.record},
 		{"starting the no-op", s.startNoOp},
 	} {
