@@ -227,6 +227,9 @@ func (l *live) reloadKeys() error {
 // watchPolicies keeps the last good bundle in place. Until there is one, every product is closed.
 func (l *live) watchPolicies(ctx context.Context) error {
 	policies.Watch(ctx, string(l.state.Load().config.ExtAuthz.Policies), 100*time.Millisecond, func(bundle *policies.Bundle, err error) {
+		if err == nil && l.state.Load().config.Cloud.Gateway != nil {
+			err = bundle.ForGateway()
+		}
 		if err != nil && l.bundle.Load() == nil {
 			err = fmt.Errorf("none was good yet, so every product answers 503: %w", err)
 		}

@@ -28,7 +28,7 @@ type control struct {
 	mu     sync.Mutex // files, policies and the clock change things, each in its own time
 	config *Config
 	files  material         // as they were read last
-	bundle *policies.Bundle // the last good one; nil exposes nothing
+	bundle *policies.Bundle // the last good one; while it is nil the gateway gets nothing
 	ends   time.Time        // when the next of its endpoints does; zero: none
 	lists  snapshot.Lists
 }
@@ -107,6 +107,9 @@ func (c *control) apply(config *Config) error {
 		}
 	}
 	for _, role := range slices.Backward(config.roles()) { // the edge leads to a host once that is served
+		if role == topology.Gateway && c.bundle == nil {
+			continue // a gateway that runs keeps the routes that it has, rather than lose them all until the policies are read
+		}
 		if err := c.servers[role].Set(resources[role]); err != nil {
 			return err
 		}

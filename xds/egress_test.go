@@ -1,8 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,11 +67,62 @@ func TestEgressRefusals(t *testing.T) {
 	isProblem(t, "a cloud that takes no calls", w.call(t, "0000000000000000", "issues", "/"), 403, noCloud)
 	isProblem(t, "a gateway that is down", w.call(t, otherCloud, "issues", "/"), 503, upstreamAway)
 	isProblem(t, "an upgrade", w.call(t, ownCloud, "issues", "/rest/api/issue/A-1", "Connection: Upgrade", "Upgrade: websocket"), 400, badRequest)
-	isProblem(t, "what is not exposed", w.call(t, ownCloud, "issues", "/"), 403, notExposed)
+	if a := w.call(t, ownCloud, "issues", "/"); a.StatusCode != 403 || read(t, a) != notExposed { // the gateway's own word
+		t.Errorf("what is not exposed: %d", a.StatusCode)
+	}
 	w.check.tell(fail)
 	isProblem(t, "a check that fails", w.call(t, ownCloud, "issues", "/rest/api/issue/A-1"), 503, unavailable)
 	if n := w.reached(); n != 0 {
 		t.Errorf("%d calls reached a product", n)
+	}
+}
+
+// The gateway is the other side's machine. Whatever it answers, the service is led nowhere, gets no cookie, and is told nothing in our name; why a call
+// was refused passes.
+func TestEgressCutsWhatAGatewayAnswers(t *testing.T) {
+	w := newEgressWorld(t)
+	w.startCheck(t)
+	evil := w.ca.issue(t, shortDir(t), "evil", 70, "gateway.other.example")
+	pair, err := tls.LoadX509KeyPair(string(evil.Certificate), string(evil.Key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := tls.Listen("tcp", string(w.config.Clouds[1].Gateway), &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"Set-Cookie", "Refresh", "X-Accel-Redirect", "X-Sendfile", "X-Isolated-Cloud-Id", "X-Isolated-Cloud-User", "X-Isogate-Failed", "X-Envoy-A", "Clear-Site-Data"} {
+			rw.Header().Set(name, "a")
+		}
+		rw.Header().Set("Location", "http://192.0.2.1/")
+		rw.Header().Set("Www-Authenticate", "DPoP a")
+		status, _ := strconv.Atoi(r.URL.Path[1:])
+		rw.WriteHeader(status)
+		_, _ = io.WriteString(rw, "word")
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	for path, want := range map[string]int{"/200": 200, "/401": 401, "/503": 503, "/302": 502, "/307": 502} {
+		a := w.call(t, otherCloud, "issues", path)
+		body := read(t, a)
+		if a.StatusCode != want || (body == "word") != (want != 502) {
+			t.Errorf("%s: %d %q", path, a.StatusCode, body)
+		}
+		for name := range a.Header {
+			switch name {
+			case "Www-Authenticate", "Content-Length", "Content-Type", "Cache-Control", "Date":
+			case "Content-Security-Policy", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy":
+				if want != 502 {
+					t.Errorf("%s: %s crossed", path, name)
+				}
+			default:
+				t.Errorf("%s: %s crossed", path, name)
+			}
+		}
+		if want == 401 && a.Header.Get("Www-Authenticate") != "DPoP a" {
+			t.Error("why the call was refused did not cross")
+		}
 	}
 }
 

@@ -28,15 +28,19 @@ func (c *control) policyUnits(admin *daemon.Admin) []daemon.Unit {
 	}
 }
 
-// policiesChanged keeps the last good bundle in force. Until there is one, the gateway exposes nothing.
+// policiesChanged keeps the last good bundle in force. Until there is one, the gateway gets no configuration: one that starts opens no port, and one
+// that runs keeps what it has. Whatever its routes are, the check holds each call against policies of its own.
 func (c *control) policiesChanged(admin *daemon.Admin, bundle *policies.Bundle, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
+		err = bundle.ForGateway()
+	}
+	if err == nil {
 		err = c.expose(bundle)
 	}
 	if err != nil && c.bundle == nil {
-		err = fmt.Errorf("none was good yet, so the gateway exposes nothing: %w", err)
+		err = fmt.Errorf("none was good yet, so the gateway keeps what it has: %w", err)
 	}
 	admin.Reloaded(c.log, "policies", err)
 	if err != nil {

@@ -50,11 +50,12 @@ func (s *site) policy(t *testing.T, text string) {
 	write(t, filepath.Join(s.dir, "policies", "gateway.rego"), []byte(text))
 }
 
-// The whole program: no policy yet, then one, a broken one, another. The ingress is served all the time, and the gateway keeps the last good routes.
+// The whole program: no policy yet, then one, a broken one, another, and a restart with a broken one. The ingress is served all the time, and the
+// gateway keeps the last good routes.
 func TestProgramFollowsThePolicies(t *testing.T) {
 	s, callers, listen := newSite(t), newAuthority(t), freeAddress(t)
 	s.write(t, s.crossing(t, listen, callers))
-	log, _ := s.start(t)
+	log, stop := s.start(t)
 	config, err := load(s.file)
 	if err != nil {
 		t.Fatal(err)
@@ -62,17 +63,16 @@ func TestProgramFollowsThePolicies(t *testing.T) {
 	check := &checker{answer: pass}
 	inBackground(t, check.unit(t, config.Cloud.CheckSocket("gateway")))
 	envoy(t, topology.Ingress, "ingress-1", config.socket(topology.Ingress))
+	if ready := s.ask(t, "/readyz"); !strings.Contains(ready, `"policies": "not loaded yet"`) {
+		t.Errorf("without policies it is ready: %s", ready)
+	}
+	s.policy(t, gatewayPolicy([]string{"GET"}, []string{"/a"}))
 	e := envoy(t, topology.Gateway, "gateway-1", config.socket(topology.Gateway))
 	w := &gatewayWorld{config: config, ca: s.ca, callers: callers, check: check, envoy: e}
 	w.caller = callers.caller(t, func(c *x509.Certificate) { c.URIs = uris(t, supportID) })
 	leads := func(path, want string) func() bool {
 		return func() bool { _, id, ok := w.route(t, "GET", path); return ok && id == want }
 	}
-	eventually(t, "a gateway that exposes nothing", leads("/a", "-"))
-	if ready := s.ask(t, "/readyz"); !strings.Contains(ready, `"policies": "not loaded yet"`) {
-		t.Errorf("without policies it is ready: %s", ready)
-	}
-	s.policy(t, gatewayPolicy([]string{"GET"}, []string{"/a"}))
 	eventually(t, "the first policy", leads("/a", "e0"))
 	eventually(t, "ready", func() bool { return strings.Contains(s.ask(t, "/readyz"), `"policies": "ok"`) })
 	bundle, err := policies.Load(t.Context(), filepath.Join(s.dir, "policies"))
@@ -91,6 +91,17 @@ func TestProgramFollowsThePolicies(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `"endpoint":"e1"`) {
 		t.Errorf("nobody is told of an endpoint of no product: %s", log)
+	}
+	s.policy(t, "package isogate.gateway\n\nendpoints :=")
+	stop()
+	log, _ = s.start(t)
+	eventually(t, "the fault in the log of the next process", func() bool { return strings.Contains(log.String(), "none was good yet, so the gateway keeps what it has") })
+	eventually(t, "the gateway asks the next process", func() bool {
+		raw, err := os.ReadFile(e.LogFile())
+		return err == nil && strings.Contains(string(raw), "no resources yet")
+	})
+	if !leads("/b/1", "e0")() {
+		t.Error("a restart closed what the last good policy exposed")
 	}
 }
 
@@ -120,11 +131,17 @@ func TestRoutesEndWithTheirEndpoints(t *testing.T) {
 	if err := c.rebuild(); err != nil {
 		t.Fatal(err)
 	}
+	if version() != "" {
+		t.Error("the gateway got routes before there were policies")
+	}
+	now = end
+	c.policiesChanged(daemon.NewAdmin(), bundle, nil)
 	empty := version()
+	now = end.AddDate(0, 0, -2)
 	c.policiesChanged(daemon.NewAdmin(), bundle, nil)
 	full := version()
 	now = end.Add(-time.Second)
-	if c.endpointsEnd(); full == empty || version() != full {
+	if c.endpointsEnd(); empty == "" || full == empty || version() != full {
 		t.Errorf("a second before the end the version is %s; empty is %s", version(), empty)
 	}
 	now = end

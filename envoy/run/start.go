@@ -45,7 +45,8 @@ func (o Options) validate() error {
 }
 
 // flags turn hot restart off, so that several run on one machine; drain replaced listeners without a gradual phase; and escape what
-// strangers can put into the log. Envoy's main log below warnings is the list of all extensions, at each start.
+// strangers can put into the log. Envoy's main log below warnings is the list of all extensions, at each start; its HTTP log has an error line with
+// address, path and query for each body that is too large, which anybody can cause.
 func (o Options) flags(config string) []string {
 	drain := o.DrainTime
 	if drain == 0 {
@@ -58,7 +59,7 @@ func (o Options) flags(config string) []string {
 		"--drain-time-s", strconv.Itoa(int((drain + time.Second - 1) / time.Second)),
 		"--file-flush-interval-msec", "100",
 		"--log-level", "info",
-		"--component-log-level", "main:warning",
+		"--component-log-level", "main:warning,http:critical",
 		"--log-format", "[%Y-%m-%d %T.%e][%l][%n] %v",
 		"--log-format-escaped",
 	}

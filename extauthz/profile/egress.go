@@ -82,9 +82,7 @@ func isCall(r check.Request) bool {
 			return false
 		}
 	}
-	repeated := func(name string) bool { return len(r.Header[name]) > 1 }
-	return topology.IsName(r.Header.Get(HeaderProduct)) && !slices.ContainsFunc(content, repeated) &&
-		len(r.Header["upgrade"]) == 0 && len(r.Path) <= maxCalled
+	return topology.IsName(r.Header.Get(HeaderProduct)) && !unclear(r.Header) && len(r.Path) <= maxCalled
 }
 
 // prove makes the proof of possession of a call. It names the product's host at the gateway of that cloud alone, so it is good nowhere else.

@@ -223,6 +223,7 @@ func TestCallsThatAreNotCalls(t *testing.T) {
 		{"a product that is too long", o.instead(HeaderProduct, strings.Repeat("i", 33)), bad},
 		{"two of accept", o.call("GET", "/x", "accept", "a/b", "accept", "c/d"), bad},
 		{"two of content-type", o.call("POST", "/x", "content-type", "a/b", "content-type", "a/b"), bad},
+		{"two of content-type that Envoy joined", o.call("POST", "/x", "content-type", "a/b,a/b"), bad},
 		{"two of if-none-match", o.call("GET", "/x", "if-none-match", "1", "if-none-match", "2"), bad},
 		{"an upgrade", o.call("GET", "/x", "upgrade", "websocket", "connection", "Upgrade"), bad},
 		{"a path that no proof can name", o.call("GET", "/"+strings.Repeat("x", maxCalled)), bad},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -112,12 +113,15 @@ func (g *Gateway) match(r check.Request, caller string, bundle *policies.Bundle)
 }
 
 // queryNames lists the names of a query's parameters, if the endpoint takes each of them. Names are compared as they stand, so one in an escaped
-// spelling is another; and what some servers take for a separator or an end is in no query that passes.
+// spelling is another; and what some servers take for a separator or an end, or drop because its escapes are broken, is in no query that passes.
 func queryNames(query string, e *policies.Endpoint) (names []string, ok bool) {
 	if query == "" {
 		return nil, true
 	}
 	if strings.ContainsFunc(query, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`;#\`, c) }) {
+		return nil, false
+	}
+	if _, err := url.QueryUnescape(query); err != nil {
 		return nil, false
 	}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -176,9 +180,11 @@ func (g *Gateway) pass(r check.Request, c crossing, found Believed, rule string)
 	}
 }
 
-// unclear finds what a product might read otherwise than whoever else sees the call, and an upgrade, by which one could talk on unchecked.
+// unclear finds what a product might read otherwise than whoever else sees the call, and an upgrade, by which one could talk on unchecked. Envoy joins
+// the lines of a header that is sent twice, and of these only a content type is no list (RFC 9110 section 8.3).
 func unclear(h check.Header) bool {
-	return len(h["upgrade"]) > 0 || slices.ContainsFunc(content, func(name string) bool { return len(h[name]) > 1 })
+	return len(h["upgrade"]) > 0 || strings.Contains(h.Get("content-type"), ",") ||
+		slices.ContainsFunc(content, func(name string) bool { return len(h[name]) > 1 })
 }
 
 // withheld are the headers that are no business of the product, sorted. The request's id is Envoy's own; what frames the body, and Envoy's own

@@ -53,6 +53,8 @@ func TestWhichQueriesPass(t *testing.T) {
 		{"a delete", "fields=\x7f", nil, false},
 		{"not ASCII", "fields=é", nil, false},
 		{"not UTF-8", "fields=\xff", nil, false},
+		{"a broken escape, for which some servers drop the pair", "fields=%zz", nil, false},
+		{"half an escape", "fields=a%2", nil, false},
 	}
 	endpoint := endpointNamed(t, "issue.read")
 	for _, tt := range tests {

@@ -117,6 +117,7 @@ func TestRefusalsInTheirOrder(t *testing.T) {
 		{"a body", func(_ *outpost, r *check.Request) { r.Body = true }, deny(403, check.NotExposed), asNothing},
 		{"two accepts", header("accept", "a/b", "c/d"), deny(400, check.BadRequest), asNothing},
 		{"two types", header("content-type", "a/b", "a/b"), deny(400, check.BadRequest), asNothing},
+		{"two types that Envoy joined", header("content-type", "a/b,a/b"), deny(400, check.BadRequest), asNothing},
 		{"two conditions", header("if-none-match", `"a"`, `"b"`), deny(400, check.BadRequest), asNothing},
 		{"an upgrade", header("upgrade", "websocket"), deny(400, check.BadRequest), asNothing},
 		{"no token", header("authorization"), deny(401, check.Token), asNothing},

@@ -56,6 +56,7 @@ type Marks struct {
 	lost  time.Time // marks that end no later may have been made by a process that lost them
 
 	mu            sync.Mutex
+	latest        time.Time // that the clock ever said
 	recent, older marksUntil
 	marking       bool // the store knows that there are marks that it does not have
 	over          bool
@@ -103,7 +104,21 @@ func (m *Marks) Lost() time.Duration {
 // For judges the proof of a request by its name. The same request may come again with its proof, since Envoy repeats a check when the
 // connection to us broke; "" is no request's name, so that such a proof works once, whoever sends it.
 func (m *Marks) For(request string) dpop.Verifier {
-	return dpop.Verifier{Ahead: proofAhead, Behind: proofBehind, Now: m.now, Replay: use{m, request}}
+	return dpop.Verifier{Ahead: proofAhead, Behind: proofBehind, Now: m.clock, Replay: use{m, request}}
+}
+
+// clock never goes back: a step ahead may have dropped marks whose proofs would be young again after the step back.
+func (m *Marks) clock() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tick()
+}
+
+func (m *Marks) tick() time.Time {
+	if now := m.now(); now.After(m.latest) {
+		m.latest = now
+	}
+	return m.latest
 }
 
 // use is the marks as one request sees them.
@@ -117,7 +132,7 @@ func (u use) Add(ctx context.Context, key string, until time.Time) error {
 	m := u.marks
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
+	now := m.tick()
 	if !now.Before(m.older.until) {
 		m.older, m.recent = m.recent, marksUntil{of: map[string]mark{}}
 	}

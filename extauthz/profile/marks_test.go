@@ -348,3 +348,20 @@ func TestMarksThatCannotBeRead(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A clock that is set ahead and back again may have dropped marks in between; their proofs stay old.
+func TestAClockThatGoesBackRevivesNothing(t *testing.T) {
+	p := newProofs(t)
+	began, issued := p.now, p.now
+	if err := p.use("1", "a", issued); err != nil {
+		t.Fatal(err)
+	}
+	for _, ahead := range []time.Duration{5 * time.Minute, 7 * time.Minute} {
+		p.now = began.Add(ahead)
+		_ = p.use("2", fmt.Sprint(ahead), p.now)
+	}
+	p.now = began.Add(5 * time.Second)
+	if now := p.For("3").Now(); now.Before(began.Add(7 * time.Minute)) {
+		t.Errorf("proofs are judged by %s", now)
+	}
+}

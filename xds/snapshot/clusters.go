@@ -55,6 +55,7 @@ func (b *builder) gatewayCluster(name string, d topology.Directory) *clusterv3.C
 	cluster.CircuitBreakers = breakers(4096)
 	options := http2(30, 5)
 	options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{IdleTimeout: seconds(60), MaxConnectionDuration: seconds(maxConnection)}
+	options.HttpFilters = []*hcmv3.HttpFilter{b.gatewayAnswers(), b.httpFilter("envoy.filters.http.upstream_codec", &upstreamcodecv3.UpstreamCodec{})}
 	cluster.TypedExtensionProtocolOptions = b.httpOptions(options)
 	cluster.TransportSocket = b.gatewayTLS(d.GatewayHost(), AuthoritiesSecret(d.ID))
 	return cluster

@@ -15,12 +15,19 @@ import (
 //go:embed crossing.lua
 var crossingLua string
 
-// failedMark is the response header by which crossing.lua tells the gateway that an answer must not cross. A product's own is removed there.
+// failedMark is the response header by which crossing.lua tells failedAnswers that an answer must not cross. One that was answered is removed there.
 const failedMark = "x-isogate-failed"
 
 // crossingAnswers cuts a product's answer down to what may cross. It is a filter of the product's cluster: no answer of the check's comes by.
-func (b *builder) crossingAnswers() *hcmv3.HttpFilter {
-	return b.httpFilter("envoy.filters.http.lua", &luav3.Lua{DefaultSourceCode: inlineText(crossingLua), StatPrefix: "crossing"})
+func (b *builder) crossingAnswers() *hcmv3.HttpFilter { return b.answersOf("product") }
+
+// gatewayAnswers does the same to what a gateway answers, before it reaches the service. That is the other side's machine: it must not lead the service
+// to other addresses, set cookies at its host, or say who somebody is. The gateway's own refusals pass.
+func (b *builder) gatewayAnswers() *hcmv3.HttpFilter { return b.answersOf("gateway") }
+
+func (b *builder) answersOf(whose string) *hcmv3.HttpFilter {
+	script := "local whose = \"" + whose + "\"\n" + crossingLua
+	return b.httpFilter("envoy.filters.http.lua", &luav3.Lua{DefaultSourceCode: inlineText(script), StatPrefix: "crossing"})
 }
 
 // failedAnswers replaces a marked answer. The product's body is not read: its stream is reset.

@@ -1,4 +1,5 @@
--- What a product answers to a call from outside: its status, these headers, its body, and nothing else.
+-- What is answered to a call from outside: the status, these headers, the body, and nothing else. "whose" answer it is stands in a line above: a
+-- product's at the gateway, or a gateway's at the sidecar.
 --
 -- A redirect leads inside, and an error text tells how it looks there: such answers are marked, and the gateway's own problem is sent instead. The mark
 -- comes first and goes last. So an error of this script loses an answer and lets none through as it was.
@@ -10,9 +11,12 @@ local kept = {
   ["last-modified"] = true, ["retry-after"] = true, [mark] = true,
 }
 
+-- A gateway's refusals challenge, and its failures are problems of its own, which say why.
+kept["www-authenticate"] = whose == "gateway"
+
 -- 304 answers if-none-match. What is no status of RFC 9110 section 15 is an error too.
 local function stands(status)
-  return status >= 200 and status < 300 or status == 304 or status >= 400 and status < 500
+  return status >= 200 and status < 300 or status == 304 or status >= 400 and status < (whose == "gateway" and 600 or 500)
 end
 
 function envoy_on_response(handle)

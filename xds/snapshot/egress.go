@@ -76,7 +76,7 @@ func toGateway(d topology.Directory, cluster string) *routev3.Route {
 func (b *builder) egressConnections(role, service string) *hcmv3.HttpConnectionManager {
 	hcm := b.connectionManager(connections{
 		name:    role,
-		filters: []*hcmv3.HttpFilter{b.extAuthz(extAuthz()), b.router()}, // nothing else: see httpFilters
+		filters: []*hcmv3.HttpFilter{b.failedAnswers(), b.extAuthz(extAuthz()), b.router()}, // the first does nothing to a request: see gatewayFilters
 		replies: machineReplies(
 			reply(statusIs(closedStatus), 403, cloudProblem),
 			reply(both(statusIs(403), requestHas("upgrade")), 400, problem("Bad Request", "400", "bad-request")), // Envoy refuses every upgrade unasked

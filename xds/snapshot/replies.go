@@ -51,8 +51,9 @@ func localReplies() *hcmv3.LocalReplyConfig {
 	return &hcmv3.LocalReplyConfig{Mappers: mappers}
 }
 
-// upstreamFailed are Envoy's flags for a backend that it could not ask, or that gave no answer or none that is HTTP. Their own texts tell of inside.
-var upstreamFailed = []string{"UF", "UH", "UC", "UO", "UR", "UT", "URX", "UPE"}
+// upstreamFailed are Envoy's flags for a backend that it could not ask, or that gave no answer, none that is HTTP, or none before the session ended
+// (UMSDR: the check bounds how long a request may last). Their own texts tell of inside.
+var upstreamFailed = []string{"UF", "UH", "UC", "UO", "UR", "UT", "URX", "UPE", "UMSDR"}
 
 func mapTo503(filter *accesslogv3.AccessLogFilter, body, kind string) *hcmv3.ResponseMapper {
 	return &hcmv3.ResponseMapper{
