@@ -10,6 +10,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // decideLimit bounds one evaluation. A rule that needs longer is broken, and people wait for it.
@@ -22,6 +23,9 @@ var (
 	errNoBundle = errors.New("policies: no bundle")
 	errShape    = errors.New(`decision must be {"allow": true or false, "reason": "a-word"} and hold nothing else; ` +
 		`the word is of a-z, 0-9 and hyphen, at most 64 characters`)
+	errReason = errors.New("decision has a reason that the rules do not hold: write each one out as a string, " +
+		"since one that is computed could carry something personal into the logs")
+	errEvaluation = errors.New("the evaluation failed")
 )
 
 // Input is all that a rule can see of a signed-in person's request; in Rego, `input` with the JSON names below. Every
@@ -46,13 +50,14 @@ type User struct {
 // Decision is what the rules say of one request. The zero value denies.
 type Decision struct {
 	Allow  bool
-	Reason string // why, in one word of [a-z0-9-]; each narrowing rule has its own
+	Reason string // why, in one word of [a-z0-9-] that the rules hold as a string; each narrowing rule has its own
 	Rule   string // the rule that decided, for the record
 }
 
 // Decide evaluates `decision` for one request of a signed-in person. If the rules do not look at their input, this is a
 // constant that was computed by Load. Otherwise an evaluation takes at most 50 ms. An error means that there is no
-// decision: the caller answers 503 and never falls back to one of its own.
+// decision: the caller answers 503 and never falls back to one of its own. It says what went wrong and in which line, and
+// holds nothing of the input.
 func (b *Bundle) Decide(ctx context.Context, in Input) (Decision, error) {
 	if b == nil {
 		return Decision{}, errNoBundle
@@ -66,7 +71,8 @@ func (b *Bundle) Decide(ctx context.Context, in Input) (Decision, error) {
 // decider is a `decision` that is ready. The zero value denies.
 type decider struct {
 	rule     string
-	constant Decision // the decision, when query is nil
+	reasons  map[string]bool // that it can give
+	constant Decision        // the decision, when query is nil
 	query    *rego.PreparedEvalQuery
 }
 
@@ -75,17 +81,29 @@ func (d *decider) decide(ctx context.Context, limit time.Duration, input ast.Val
 	defer cancel()
 	v, err := eval(ctx, d.query, input)
 	if err != nil {
-		return Decision{}, fmt.Errorf("policies: evaluating decision: %w", err)
+		return Decision{}, fmt.Errorf("policies: evaluating decision: %w", unquoted(err))
 	}
-	made, err := parseDecision(v, d.rule)
+	made, err := d.parse(v)
 	if err != nil {
 		return Decision{}, fmt.Errorf("policies: %w", err)
 	}
 	return made, nil
 }
 
-// parseDecision accepts the one shape and no other.
-func parseDecision(v ast.Value, rule string) (Decision, error) {
+// unquoted keeps the code and the place of an evaluation's error. The message of a built-in function quotes what it was
+// given, which is of the input, and the error is logged.
+func unquoted(err error) error {
+	if errors.Is(err, errUndefined) {
+		return err
+	}
+	if e, ok := errors.AsType[*topdown.Error](err); ok {
+		return fault(e.Location, "%s", e.Code)
+	}
+	return errEvaluation
+}
+
+// parse accepts the one shape and no other, and of words only those that the rules hold.
+func (d *decider) parse(v ast.Value) (Decision, error) {
 	o, ok := v.(ast.Object)
 	if !ok || o.Len() != 2 {
 		return Decision{}, errShape
@@ -99,7 +117,10 @@ func parseDecision(v ast.Value, rule string) (Decision, error) {
 	if !isBool || !isText || !isWord(string(word), "-") {
 		return Decision{}, errShape
 	}
-	return Decision{Allow: bool(yes), Reason: string(word), Rule: rule}, nil
+	if !d.reasons[string(word)] {
+		return Decision{}, errReason
+	}
+	return Decision{Allow: bool(yes), Reason: string(word), Rule: d.rule}, nil
 }
 
 // decider makes the decision of a package ready: as a constant where it does not depend on the input, else as a query that
@@ -121,15 +142,16 @@ func (p *program) decider(ctx context.Context, pkg string, samples func([]*ast.R
 		return d, fault(at, "%s.decision depends on this rule, but input is another one in this package; "+
 			"move what both need to a package of its own", pkg)
 	}
+	d.reasons = literals(reach)
 	if inputUse(reach) == nil {
-		if d.constant, err = try(ctx, q, nil, d.rule); err != nil {
+		if d.constant, err = d.try(ctx, q, nil); err != nil {
 			return d, fault(at, "decision: %v", err)
 		}
 		return d, nil
 	}
 	var made Decision
 	for _, in := range samples(reach) {
-		if made, err = try(ctx, q, in, d.rule); err != nil {
+		if made, err = d.try(ctx, q, in); err != nil {
 			return d, fault(at, "decision, tried with %v: %w", in, err)
 		}
 	}
@@ -167,12 +189,12 @@ func (p *program) isConstant(ctx context.Context, ref ast.Ref) bool {
 	return constant
 }
 
-func try(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, rule string) (Decision, error) {
+func (d *decider) try(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value) (Decision, error) {
 	v, err := eval(ctx, q, input)
 	if err != nil {
 		return Decision{}, err
 	}
-	return parseDecision(v, rule)
+	return d.parse(v)
 }
 
 // samples are requests that make many rules apply: of nobody in particular, and, for each string that the rules mention,
@@ -190,7 +212,14 @@ func samples(rules []*ast.Rule) []ast.Value {
 
 // mentioned is every string in the rules, and one that none of them knows.
 func mentioned(rules []*ast.Rule) []string {
-	words := map[string]bool{"sample": true}
+	words := literals(rules)
+	words["sample"] = true
+	return slices.Sorted(maps.Keys(words))
+}
+
+// literals are the strings that stand in the rules.
+func literals(rules []*ast.Rule) map[string]bool {
+	words := map[string]bool{}
 	for _, r := range rules {
 		ast.WalkTerms(r, func(t *ast.Term) bool {
 			if s, ok := t.Value.(ast.String); ok {
@@ -199,7 +228,7 @@ func mentioned(rules []*ast.Rule) []string {
 			return false
 		})
 	}
-	return slices.Sorted(maps.Keys(words))
+	return words
 }
 
 // userOf is somebody of whom everything is the one word.

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -17,11 +18,14 @@ type cut struct {
 	from, open, end int // in the text: the statement, the object's inside, its closing brace
 }
 
-// elide cuts out the objects that a scanner can read; they are most of a long list's text, and OPA's parser is slow. The
+// elide cuts out the objects that a scanner can read; they are most of a long list's text, and OPA's parser is slow. Nothing is
+// cut out of a text that OPA refuses as a whole, for a byte that could stand in a comment inside of what would be cut. The
 // lines stay, so that all that follows keeps its row. Of statements that follow each other without anything in between, the
 // first and the last stay, with an empty object: where those two are statements of their own, so are the ones between.
 func elide(text []byte) (skeleton []byte, cuts []cut) {
-	cuts = findCuts(text)
+	if utf8.Valid(text) && !bytes.ContainsAny(text, "\x00\ufeff") {
+		cuts = findCuts(text)
+	}
 	if len(cuts) == 0 {
 		return text, nil
 	}

@@ -37,6 +37,7 @@ func list(n int, whole bool) string {
 // The quick way of reading gives what OPA's own parser and evaluation give, or leaves the text to them.
 func TestReadingAsOPADoes(t *testing.T) {
 	a, b, c := exposed("a"), exposed("b", "path", `"/b"`), exposed("c", "path", `"/c"`)
+	commented := strings.Replace(a, "{", "{ # x\n", 1)
 	tests := []struct {
 		name, in string
 		cuts     int
@@ -65,22 +66,48 @@ func TestReadingAsOPADoes(t *testing.T) {
 		{"reference behind", strings.TrimSpace(a) + ".x\n" + b, 2},
 		{"not closed", "endpoints[\"a\"] := {\"a\": \"b\"\n" + b, 1},
 		{"carriage returns", strings.ReplaceAll(a+b, "\n", "\r\n"), 2},
+		{"a comment inside", commented, 1},
+		{"a comment inside, not UTF-8", strings.Replace(commented, "x", "\xff", 1), 0},
+		{"a comment inside with NUL", strings.Replace(commented, "x", "\x00", 1), 0},
+		{"a comment inside with a byte order mark", strings.Replace(commented, "x", "\ufeff", 1), 0},
 		{"computed", "endpoints[x] := " + entryOf("x") + " if some x in [\"x\"]\n" + b, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			text := gatewayHead + gatewayOpen + tt.in
-			if _, cuts := elide([]byte(text)); len(cuts) != tt.cuts {
-				t.Errorf("%d cuts, want %d", len(cuts), tt.cuts)
+			for _, pkg := range packages {
+				text := "package " + pkg + "\n\n" + gatewayOpen + tt.in
+				if _, cuts := elide([]byte(text)); len(cuts) != tt.cuts {
+					t.Errorf("%s: %d cuts, want %d", pkg, len(cuts), tt.cuts)
+				}
+				sameAsOPA(t, pkg, text)
 			}
-			sameAsOPA(t, text)
 		})
 	}
 }
 
+// packages may all have a list of that name, and only the first one's is ours.
+var packages = []string{gatewayName, "withheld", "isogate.gateway.lib", "isogate"}
+
+// A list of the same name that withholds endpoints keeps what it holds.
+func TestAnotherPackageKeepsItsList(t *testing.T) {
+	for name, list := range map[string]string{
+		"whole":   "endpoints := {\n\t\"issue.read\": \"until the audit is over\",\n}\n",
+		"entries": "endpoints[\"other\"] := {\"why\": \"x\"}\nendpoints[\"issue.read\"] := {\"why\": \"audit\"}\nendpoints[\"more\"] := {\"why\": \"x\"}\n",
+	} {
+		dir := shippedGateway(t, func(text string) string {
+			return text + "forbidden contains \"withheld\" if data.withheld.endpoints[input.endpoint]\n"
+		})
+		write(t, dir, "withheld.rego", "package withheld\n\n"+list)
+		if d, err := mustLoad(t, dir).Cross(t.Context(), crossCall); err != nil || d != (Decision{Reason: "withheld", Rule: gatewayRule}) {
+			t.Errorf("%s: Cross = %+v, %v", name, d, err)
+		}
+	}
+}
+
 // sameAsOPA compares what Load makes of `endpoints` with what OPA evaluates.
-func sameAsOPA(t *testing.T, text string) {
+func sameAsOPA(t *testing.T, pkg, text string) {
 	t.Helper()
+	ref := ast.MustParseRef("data." + pkg + ".endpoints")
 	p, err := compile(t.Context(), []file{{"a.rego", []byte(valid)}, {"gateway.rego", []byte(text)}}, evalLimit)
 	m, parseErr := ast.ParseModuleWithOpts("gateway.rego", text, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	c := ast.NewCompiler().WithStrict(true).WithDefaultRegoVersion(ast.RegoV1)
@@ -94,7 +121,7 @@ func sameAsOPA(t *testing.T, text string) {
 		return
 	}
 	alone := &program{compiler: c, exposed: exposedFunction(ast.NewObject())}
-	q, err := alone.prepare(t.Context(), endpointsRef)
+	q, err := alone.prepare(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +129,7 @@ func sameAsOPA(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err := p.prepare(t.Context(), endpointsRef)
+	ours, err := p.prepare(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +143,13 @@ func sameAsOPA(t *testing.T, text string) {
 }
 
 func FuzzReadingAsOPADoes(f *testing.F) {
-	f.Add(exposed("a") + exposed("b"))
-	f.Add("endpoints := {\"a\": " + entryOf("a") + "}\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		text = gatewayHead + gatewayOpen + text
+	for i := range packages {
+		f.Add(byte(i), exposed("a")+exposed("b"))
+		f.Add(byte(i), "endpoints := {\"a\": "+entryOf("a")+"}\n")
+		f.Add(byte(i), "endpoints := { # \xff\n\"a\": \"b\"}\n")
+	}
+	f.Fuzz(func(t *testing.T, pkg byte, text string) {
+		text = "package " + packages[int(pkg)%len(packages)] + "\n\n" + gatewayOpen + text
 		skeleton, cuts := elide([]byte(text))
 		if strings.Count(string(skeleton), "\n") != strings.Count(text, "\n") {
 			t.Errorf("%d lines became %d", strings.Count(text, "\n"), strings.Count(string(skeleton), "\n"))
@@ -134,13 +164,19 @@ func FuzzReadingAsOPADoes(f *testing.F) {
 			}
 			return
 		}
+		if !slow.Package.Path.Equal(gatewayPackage) {
+			if !quick.Equal(slow) {
+				t.Errorf("%v\nOPA: %v", quick, slow)
+			}
+			return
+		}
 		plain := 0
 		for _, r := range slow.Rules {
 			if isPlain(r) {
 				plain++
 			}
 		}
-		if slow.Package.Path.Equal(gatewayPackage) && len(slow.Rules)-plain != len(quick.Rules) {
+		if len(slow.Rules)-plain != len(quick.Rules) {
 			t.Errorf("%d rules, OPA: %d and %d plain", len(quick.Rules), len(slow.Rules), plain)
 		}
 	})

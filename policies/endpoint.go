@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ type Endpoint struct {
 	ID      string   // names the endpoint in routes and records: [a-z0-9._-], at most 64 characters
 	Product string   // the product's id in the deployment's file
 	Method  string   // one of exposable
-	Path    string   // a URI template, see templateFault
+	Path    string   // a URI template of at most 256 characters, see templateFault
 	Query   []string // names of the query parameters that may be passed on; sorted
 	Body    string   // BodyNone or BodyOpaque
 	Callers []string // SPIFFE ids, at least one; sorted
@@ -89,7 +90,7 @@ var (
 )
 
 // addEndpoints checks the list and makes the routes of it.
-func (b *Bundle) addEndpoints(list []listed) error {
+func (b *Bundle) addEndpoints(ctx context.Context, list []listed) error {
 	if len(list) > maxEndpoints {
 		return fmt.Errorf("%d endpoints are listed; at most %d can be", len(list), maxEndpoints)
 	}
@@ -106,16 +107,17 @@ func (b *Bundle) addEndpoints(list []listed) error {
 		}
 	}
 	slices.SortFunc(b.endpoints, func(x, y Endpoint) int { return strings.Compare(x.ID, y.ID) })
-	for _, pair := range overlaps(b.endpoints) {
-		e, other := &b.endpoints[pair[0]], &b.endpoints[pair[1]]
-		faults = append(faults, fault(at[e.ID], "endpoints[%q]: %s", e.ID, overlapFault(e, other)))
+	crowd, err := conflicts(ctx, b.endpoints)
+	for _, c := range crowd {
+		id := b.endpoints[c.index].ID
+		faults = append(faults, fault(at[id], "endpoints[%q]: %s", id, c.why))
 	}
 	b.byID, b.routes = make(map[string]*Endpoint, len(b.endpoints)), routes{}
 	for i := range b.endpoints {
 		b.byID[b.endpoints[i].ID] = &b.endpoints[i]
 		b.routes.add(&b.endpoints[i])
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, err)...)
 }
 
 // parseEndpoint reads one entry and says everything that is wrong with it.

@@ -49,10 +49,22 @@ func (b *Bundle) loadGateway(ctx context.Context, p *program) error {
 	if !p.has(gatewayPackage) {
 		return nil
 	}
-	exposed, closed := b.addEndpoints(p.listed), p.checkClosed(ctx)
+	b.crosses = true
+	exposed, closed := b.addEndpoints(ctx, p.listed), p.checkClosed(ctx)
 	var err error
 	b.gateway, err = p.decider(ctx, gatewayName, crossSamples)
 	return errors.Join(exposed, closed, err)
+}
+
+var errNoGateway = errors.New("policies: no file is of package isogate.gateway, and there is a gateway; put gateway.rego there")
+
+// ForGateway is an error where the directory has no package isogate.gateway. Where there is a gateway, whoever enforces policies keeps the last good
+// ones then: a file that got lost must not close what it allowed.
+func (b *Bundle) ForGateway() error {
+	if b == nil || !b.crosses {
+		return errNoGateway
+	}
+	return nil
 }
 
 // has tells whether a file of the directory is of this package.

@@ -4,8 +4,9 @@
 # holds a word against the call. Whatever is not listed does not exist at the gateway.
 package isogate.gateway
 
-# Product, method and path must match; {name} stands for one segment of the path. Only the query
-# parameters of `query` pass, a body only where `body` is "opaque" instead of "none".
+# Product, method and path must match; {name} stands for one segment of the path without ";", "?"
+# and "#", escaped or not. Only the query parameters of `query` pass, a body only where `body` is
+# "opaque" instead of "none".
 # `query`, `purpose`, `owner` and `expires` (the last day, YYYY-MM-DD) may be left out.
 endpoints["issue.read"] := {
 	"product": "issues",
@@ -26,7 +27,8 @@ endpoints["issue.read"] := {
 #	closed contains {"cloud": "c-7f3a"}
 closed contains "nothing" if false
 
-# Words against a call, each with its rule. To narrow who reaches what, add a rule here:
+# Words against a call, each with its rule. The log shows the word, so it must be written out and
+# not computed. To narrow who reaches what, add a rule here:
 #
 #	forbidden contains "no-contractors" if {
 #		endpoints[input.endpoint].owner == "team-payroll"

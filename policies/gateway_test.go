@@ -278,3 +278,20 @@ func BenchmarkCross(b *testing.B) {
 		}
 	}
 }
+
+// A directory may do without the gateway's package only where there is no gateway. An empty list is none the less one.
+func TestForGateway(t *testing.T) {
+	ingress := files{"ingress.rego": shipped(t, "ingress.rego")}
+	empty := files{"ingress.rego": shipped(t, "ingress.rego"), "gateway.rego": "package isogate.gateway\n\nendpoints := {}\n\ndecision := {\"allow\": true, \"reason\": \"exposed\"}\n"}
+	for name, c := range map[string]struct {
+		bundle *Bundle
+		want   error
+	}{
+		"none yet": {nil, errNoGateway}, "without the package": {mustLoad(t, dirOf(t, ingress)), errNoGateway}, "with an empty list": {mustLoad(t, dirOf(t, empty)), nil},
+		"shipped": {mustLoad(t, "."), nil},
+	} {
+		if err := c.bundle.ForGateway(); err != c.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

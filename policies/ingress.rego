@@ -17,7 +17,8 @@ anonymous["issues.health"] := {
 # The list stays defined when its last entry is removed.
 anonymous["none"] := {} if false
 
-# Words against a request, each with its rule. To narrow who reaches what, add a rule here:
+# Words against a request, each with its rule. The log shows the word, so it must be written out
+# and not computed. To narrow who reaches what, add a rule here:
 #
 #	forbidden contains "payroll-needs-hr" if {
 #		input.product == "payroll"

@@ -37,8 +37,8 @@ func (x *exposure) parseFile(f file, opts ast.ParserOptions) (*ast.Module, error
 		skeleton, cuts = elide(f.text)
 	}
 	m, err := ast.ParseModuleWithOpts(f.name, string(skeleton), opts)
-	if len(cuts) > 0 && (err != nil || m == nil || !fits(m, cuts)) {
-		cuts = nil
+	if len(cuts) > 0 && (err != nil || m == nil || !m.Package.Path.Equal(gatewayPackage) || !fits(m, cuts)) {
+		cuts = nil // another package may have a list of that name, and nobody gives its entries back
 		m, err = ast.ParseModuleWithOpts(f.name, string(f.text), opts)
 	}
 	if err != nil || m == nil || f.isTest() || !m.Package.Path.Equal(gatewayPackage) {

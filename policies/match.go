@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -53,17 +54,34 @@ func (n *node) child(segment string) *node {
 
 // Match finds the endpoint that a request is for, among those that exist at now. path is the canonical path without the
 // query. Method and literal segments must be equal byte for byte: HEAD is not GET, a trailing slash is another path. A
-// variable takes one segment of those characters that Envoy's uri_template matcher takes. Where several templates match,
-// each literal segment from the left wins over a variable; Load refuses lists where that would not name one.
+// variable takes one segment of those characters that Envoy's uri_template matcher takes, but no semicolon, question mark
+// or number sign in any spelling: products that cut the path there would serve another one. Where several templates match,
+// each literal segment from the left wins over a variable; Load refuses lists where that would not name one. A path that is
+// another endpoint's once it is decoded is none's: /issue/m%3Ax is no {key} beside /issue/m:x, which a product may serve.
 //
-// The time that it takes depends on the path's length, not on the number of endpoints, and it allocates nothing. The
-// endpoint is the bundle's own: read it only.
+// The time that it takes depends on the path's length, not on the number of endpoints, and without an escape it allocates
+// nothing. The endpoint is the bundle's own: read it only.
 func (b *Bundle) Match(product, method, path string, now time.Time) (*Endpoint, bool) {
 	if b == nil || path == "" || path[0] != '/' {
 		return nil, false
 	}
-	e := b.routes[service{product, method}].find(path[1:], true, now)
+	tree, path := b.routes[service{product, method}], path[1:]
+	e := tree.find(path, true, now)
+	if e != nil && strings.Contains(path, "%") && tree.find(decoded(path), true, now) != e {
+		return nil, false
+	}
 	return e, e != nil
+}
+
+// decoded spells each segment without escapes, where it could be a literal's spelling.
+func decoded(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if plain, err := url.PathUnescape(s); err == nil && isValue(plain) {
+			segments[i] = plain
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // find walks down with the rest of a path; more says that there is a rest, which may be the empty segment behind a
@@ -91,17 +109,30 @@ func (n *node) find(rest string, more bool, now time.Time) *Endpoint {
 
 // isValue tells whether a variable takes a segment: one or more of the characters that Envoy's matcher lists, which are
 // those of RFC 3986 section 3.3 (pchar), escapes taken as they stand (tried on Envoy 1.40, which takes the asterisk too).
+// Fewer than Envoy's: it takes a semicolon, and the escapes of what ends a path.
 func isValue(segment string) bool {
 	for i := range len(segment) {
-		if !valueByte[segment[i]] {
+		if !valueByte[segment[i]] || segment[i] == '%' && endsPath(segment[i+1:]) {
 			return false
 		}
 	}
 	return segment != ""
 }
 
+// endsPath tells whether an escape, of which this is what follows the percent sign, stands for one of ; ? #.
+func endsPath(digits string) bool {
+	if len(digits) < 2 {
+		return false
+	}
+	switch digits[:2] {
+	case "3B", "3b", "3F", "3f", "23":
+		return true
+	}
+	return false
+}
+
 var valueByte = func() (set [256]bool) {
-	const list = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;:@="
+	const list = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,:@="
 	for i := range len(list) {
 		set[list[i]] = true
 	}

@@ -21,11 +21,20 @@
 // of a line, `endpoints["id"] := {` or `endpoints := {`, with plain strings. Entries that are computed, or written in
 // another way, mean the same and take OPA's time.
 //
+// What a request is compared with stays short: at most 256 endpoints of a product may have the same path up to the first
+// variable, and those of one product, method and number of segments have their variables at no more than 64 different places.
+//
 // # What a rule can use
 //
 // A policy is a pure function of its text and its input: no network, environment, clock, randomness or output. The
 // list is in capabilities.go. Its input is a closed type, Input at the ingress and CrossInput at the gateway, so a
 // misspelt field does not compile.
+//
+// # What comes out
+//
+// A decision is a truth value and a word, and the word goes into logs and metrics. It must stand in the rules as a string:
+// one that is put together or taken from the input is refused by Load where it shows, and is an error otherwise. An error of
+// an evaluation says its kind and place, and nothing of the input.
 package policies
 
 import (
@@ -51,6 +60,7 @@ type Bundle struct {
 	routes    routes
 
 	ingress, gateway decider
+	crosses          bool          // there is a package isogate.gateway
 	limit            time.Duration // of one evaluation
 }
 

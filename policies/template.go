@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Bounds of a template. Envoy's matcher refuses more variables and longer names, and one template that it refuses takes
-// every route of the gateway with it.
+// Bounds of a template. Envoy's matcher refuses longer ones (UriTemplateMatchConfig.path_template), more variables and longer
+// names, and one template that it refuses takes every route of the gateway with it.
 const (
-	maxTemplate  = 512 // characters
+	maxTemplate  = 256 // characters
 	maxSegments  = 32
 	maxVariables = 5
 	maxName      = 16 // characters

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,13 +36,17 @@ func bundleOf(t *testing.T, methods, paths []string) (*policies.Bundle, error) {
 	return policies.Load(t.Context(), dir)
 }
 
+// cut is in paths that some products read as another, shorter one. Envoy's matcher takes them for a variable, and the policies have no endpoint for them:
+// the check says that nothing of the kind is exposed.
+var cut = regexp.MustCompile(`(?i);|%3b|%3f|%23`)
+
 // Envoy's route and the policies' own match name one endpoint for each method and path, or both none: the check would refuse the call otherwise.
 func TestEnvoyAndThePoliciesAgree(t *testing.T) {
 	w := newGatewayWorld(t)
 	w.startCheck(t)
 	random := rand.New(rand.NewPCG(3, 4))
 	segments := []string{"a", "ab", "b", "a.b", "x-y_z~", "a!$&'()+,=:@", "{v}", "{v}", "{v}"}
-	asked := []string{"a", "ab", "abc", "b", "a.b", "a.c", "x-y_z~", "a!$&'()*+,=:@", "%20", "%C3%A9", "a;x", "[a]", "a%2Cb", "...", ""}
+	asked := []string{"a", "ab", "abc", "b", "a.b", "a.c", "x-y_z~", "a!$&'()*+,=:@", "%20", "%C3%A9", "a;x", ";", "a%3Bx", "a%3fx", "%23", "[a]", "a%2Cb", "...", ""}
 	draw := func(from []string, most int) string {
 		path := ""
 		for i := range 1 + random.IntN(most) {
@@ -49,7 +54,7 @@ func TestEnvoyAndThePoliciesAgree(t *testing.T) {
 		}
 		return path + []string{"", "", "", "/"}[random.IntN(4)]
 	}
-	compared, matched := 0, 0
+	compared, matched, withheld := 0, 0, 0
 	for range 25 {
 		bundle := w.drawn(t, random, func() string { return draw(segments, 4) })
 		w.set(t, "route", bundle.EndpointsAt(time.Now()))
@@ -65,16 +70,26 @@ func TestEnvoyAndThePoliciesAgree(t *testing.T) {
 				continue // Envoy itself refuses the path
 			}
 			want := "-"
-			if e, found := bundle.Match("issues", method, seen, time.Now()); found {
+			e, found := bundle.Match("issues", method, seen, time.Now())
+			if found {
 				want, matched = e.ID, matched+1
+			}
+			if cut.MatchString(seen) {
+				if found {
+					t.Fatalf("%s %s: the policies chose %s", method, seen, e.ID)
+				}
+				if id != "-" {
+					withheld++
+				}
+				continue
 			}
 			if compared++; id != want {
 				t.Fatalf("%s %s, seen as %s: Envoy chose %s, the policies %s, of\n%s", method, path, seen, id, want, list(bundle))
 			}
 		}
 	}
-	if compared < 1500 || matched < 300 {
-		t.Errorf("%d were compared and %d matched: this proves little", compared, matched)
+	if compared < 1500 || matched < 300 || withheld < 50 {
+		t.Errorf("%d were compared, %d matched and %d were withheld: this proves little", compared, matched, withheld)
 	}
 }
 

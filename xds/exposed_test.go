@@ -95,7 +95,9 @@ func TestProgramFollowsThePolicies(t *testing.T) {
 	s.policy(t, "package isogate.gateway\n\nendpoints :=")
 	stop()
 	log, _ = s.start(t)
-	eventually(t, "the fault in the log of the next process", func() bool { return strings.Contains(log.String(), "none was good yet, so the gateway keeps what it has") })
+	eventually(t, "the fault in the log of the next process", func() bool {
+		return strings.Contains(log.String(), "none was good yet, so the gateway keeps what it has")
+	})
 	eventually(t, "the gateway asks the next process", func() bool {
 		raw, err := os.ReadFile(e.LogFile())
 		return err == nil && strings.Contains(string(raw), "no resources yet")

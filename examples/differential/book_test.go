@@ -16,7 +16,10 @@ const requestID = "x-request-id"
 // decision is one question that the check parsed, and its answer.
 type decision struct {
 	check.Request
+	from    netip.Addr // the connection on which the client sent it
 	verdict check.Verdict
+	sidecar bool      // who decided: the sidecar's check, or that of the ingress or gateway
+	signed  *decision // at the gateway: what the sidecar's check said of the call; nil if it came by no sidecar
 }
 
 // arrival is one request that reached a product or the door, as bytes.
@@ -25,6 +28,7 @@ type arrival struct {
 	head                  []byte // up to and without the empty line
 	method, target, proto string
 	lines                 []line
+	content               bool      // a byte of a body comes, or may come
 	decision              *decision // which let it pass; nil if nobody was asked
 }
 
@@ -57,7 +61,7 @@ func (a arrival) values(name string) (values []string) {
 // address is that of the connection which the request came from, as far as can be told.
 func (a arrival) address() netip.Addr {
 	if a.decision != nil {
-		return a.decision.Address
+		return a.decision.from
 	}
 	address, _ := netip.ParseAddr(strings.Join(a.values("x-forwarded-for"), ","))
 	return address
@@ -89,23 +93,35 @@ func newBook() book {
 	return book{mu: new(sync.Mutex), byID: map[string]*decision{}}
 }
 
-func (b *book) decided(d *decision) {
+// decided keeps a decision, to be found by the id of its request, or by the proof that it put into it.
+func (b *book) decided(key string, d *decision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.decisions = append(b.decisions, d)
 	if len(b.byID) == generation {
 		b.before, b.byID = b.byID, map[string]*decision{}
 	}
-	b.byID[d.Header.Get(requestID)] = d
+	b.byID[key] = d
+}
+
+func (b *book) find(key string) *decision {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.found(key)
+}
+
+func (b *book) found(key string) *decision {
+	if d := b.byID[key]; d != nil {
+		return d
+	}
+	return b.before[key]
 }
 
 func (b *book) arrived(a arrival) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if ids := a.values(requestID); len(ids) == 1 {
-		if a.decision = b.byID[ids[0]]; a.decision == nil {
-			a.decision = b.before[ids[0]]
-		}
+		a.decision = b.found(ids[0])
 	}
 	b.arrivals = append(b.arrivals, a)
 }
@@ -128,8 +144,8 @@ type recorder struct {
 func (r recorder) Decide(ctx context.Context, in check.Request) check.Verdict {
 	shown := in
 	shown.Address = witness(in)
-	d := &decision{in, r.inner.Decide(ctx, shown)}
-	r.book.decided(d)
+	d := &decision{Request: in, from: in.Address, verdict: r.inner.Decide(ctx, shown)}
+	r.book.decided(in.Header.Get(requestID), d)
 	return d.verdict
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,6 +22,7 @@ const patience = 2 * time.Second
 type answer struct {
 	status  int
 	header  http.Header
+	body    string
 	ended   bool // without an answer
 	waiting bool // Envoy was still waiting when patience was at its end
 }
@@ -60,9 +62,9 @@ type outcome struct {
 }
 
 // exchange sends a request on a kept connection, or on a new one where the kept one has just ended.
-func (w *world) exchange(r request) outcome {
-	key := fmt.Sprint(r.h2, r.sni)
-	kept, isOld := w.clients[key]
+func (l *lab) exchange(r request) outcome {
+	key := fmt.Sprint(r.h2, r.sni, r.caller)
+	kept, isOld := l.clients[key]
 	if isOld && !r.plain() {
 		kept.close()
 		isOld = false
@@ -71,20 +73,20 @@ func (w *world) exchange(r request) outcome {
 		c := kept
 		if !isOld {
 			var err error
-			if c, err = w.dial(r.sni, r.h2); err != nil {
+			if c, err = l.connect(r); err != nil {
 				return outcome{sent: r, unreachable: err}
 			}
 		}
 		r.from = c.address()
-		w.sent[r.from] = r
+		l.sent[r.from] = r
 		got, good := c.send(r)
-		delete(w.clients, key)
+		delete(l.clients, key)
 		if good && r.plain() {
-			w.clients[key] = c
+			l.clients[key] = c
 		} else {
 			c.close()
 		}
-		o := w.outcome(r, got)
+		o := l.outcome(r, got)
 		if isOld && got.ended && !got.waiting && len(o.decisions)+len(o.late) == 0 { // closed before it was ours, perhaps
 			isOld = false
 			continue
@@ -94,11 +96,11 @@ func (w *world) exchange(r request) outcome {
 }
 
 // outcome tells what came of this request from what came of earlier ones, by the address that each connection has for itself.
-func (w *world) outcome(r request, got answer) outcome {
+func (l *lab) outcome(r request, got answer) outcome {
 	o := outcome{sent: r, answer: got}
 	earlier := map[netip.Addr]*outcome{}
 	of := func(address netip.Addr) *outcome {
-		sent, known := w.sent[address]
+		sent, known := l.sent[address]
 		if !known || address == r.from {
 			return &o
 		}
@@ -107,9 +109,9 @@ func (w *world) outcome(r request, got answer) outcome {
 		}
 		return earlier[address]
 	}
-	decisions, arrivals := w.since()
+	decisions, arrivals := l.since()
 	for _, d := range decisions {
-		from := of(d.Address)
+		from := of(d.from)
 		from.decisions = append(from.decisions, d)
 	}
 	for _, a := range arrivals {
@@ -122,40 +124,52 @@ func (w *world) outcome(r request, got answer) outcome {
 	return o
 }
 
-// nextAddress is one of those that RFC 2544 keeps for tests; another for each of some thousands of connections.
-func (w *world) nextAddress() netip.Addr {
-	w.dialled++
-	return netip.AddrFrom4([4]byte{198, 18, byte(w.dialled >> 8 & 15), byte(w.dialled)})
+// nextAddress is another one for each of some thousands of connections, with these two bytes first.
+func (l *lab) nextAddress(first, second byte) netip.Addr {
+	l.dialled++
+	return netip.AddrFrom4([4]byte{first, second, byte(l.dialled >> 8 & 15), byte(l.dialled)})
 }
 
-// dial connects as the edge does: a PROXY protocol version 2 header, then the client's own TLS.
-func (w *world) dial(serverName string, h2 bool) (client, error) {
+// dial connects as the edge does: a PROXY protocol version 2 header, then the client's own TLS. The addresses are those that RFC 2544 keeps for tests.
+func (w *world) dial(r request) (client, error) {
 	raw, err := net.Dial("tcp", string(w.cloud.Listeners.Ingress))
 	if err != nil {
 		return nil, err
 	}
 	header := append([]byte("\r\n\r\n\x00\r\nQUIT\n"), 0x21, 0x11, 0, 12)
-	from := w.nextAddress()
+	from := w.nextAddress(198, 18)
 	header = append(header, from.AsSlice()...)
 	header = append(header, 127, 0, 0, 1)
 	header = binary.BigEndian.AppendUint16(header, 4711)
 	header = binary.BigEndian.AppendUint16(header, 443)
+	if _, err := raw.Write(header); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return handshake(raw, &tls.Config{RootCAs: w.roots, ServerName: r.sni}, r.h2, from)
+}
+
+// handshake makes TLS of a connection, which it closes if there is an error.
+func handshake(raw net.Conn, config *tls.Config, h2 bool, from netip.Addr) (client, error) {
 	protocol := "http/1.1"
 	if h2 {
 		protocol = "h2"
 	}
-	conn := tls.Client(raw, &tls.Config{RootCAs: w.roots, ServerName: serverName, NextProtos: []string{protocol}})
+	config.NextProtos = []string{protocol}
+	conn := tls.Client(raw, config)
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err = raw.Write(header); err == nil {
-		err = conn.Handshake()
-	}
+	err := conn.Handshake()
 	if err == nil && conn.ConnectionState().NegotiatedProtocol != protocol {
-		err = errors.New("the ingress chose another protocol")
+		err = errors.New("Envoy chose another protocol")
 	}
 	if err != nil {
 		raw.Close()
 		return nil, err
 	}
+	return newClient(conn, h2, from)
+}
+
+func newClient(conn net.Conn, h2 bool, from netip.Addr) (client, error) {
 	if h2 {
 		return newH2(conn, from)
 	}
@@ -163,7 +177,7 @@ func (w *world) dial(serverName string, h2 bool) (client, error) {
 }
 
 type h1 struct {
-	conn   *tls.Conn
+	conn   net.Conn
 	from   netip.Addr
 	reader *bufio.Reader
 }
@@ -182,12 +196,9 @@ func (c *h1) send(r request) (answer, bool) {
 		if response.StatusCode/100 == 1 && response.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
-		body := bufio.NewReader(response.Body)
-		for err = nil; err == nil; {
-			_, err = body.Discard(4096)
-		}
+		body, _ := io.ReadAll(response.Body)
 		good := !response.Close && c.reader.Buffered() == 0
-		return answer{status: response.StatusCode, header: response.Header}, good
+		return answer{status: response.StatusCode, header: response.Header, body: string(body)}, good
 	}
 }
 

@@ -3,8 +3,8 @@ package differential
 import (
 	"bytes"
 	"cmp"
-	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -19,7 +19,7 @@ import (
 
 // h2 writes header blocks by itself: a library's client would refuse to send what is to be tried here.
 type h2 struct {
-	conn    *tls.Conn
+	conn    net.Conn
 	from    netip.Addr
 	framer  *http2.Framer
 	block   bytes.Buffer
@@ -27,7 +27,7 @@ type h2 struct {
 	stream  uint32
 }
 
-func newH2(conn *tls.Conn, from netip.Addr) (client, error) {
+func newH2(conn net.Conn, from netip.Addr) (client, error) {
 	c := &h2{conn: conn, from: from, framer: http2.NewFramer(conn, conn), stream: 1}
 	c.framer.AllowIllegalWrites = true
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -67,6 +67,10 @@ func (c *h2) send(r request) (answer, bool) {
 			if f.StreamID == id {
 				got.read(f)
 			}
+		case *http2.DataFrame:
+			if f.StreamID == id {
+				got.body += string(f.Data())
+			}
 		case *http2.RSTStreamFrame:
 			if f.StreamID == id {
 				got.ended = got.status == 0
@@ -97,8 +101,9 @@ func (a *answer) read(f *http2.MetaHeadersFrame) {
 const maxFrame = 16 << 10
 
 func (c *h2) write(id uint32, r request) error {
-	err := c.writeBlock(id, r.fields(), r.body == "")
-	if r.body != "" && err == nil {
+	follows := r.body != "" || r.open
+	err := c.writeBlock(id, r.fields(), !follows)
+	if follows && err == nil {
 		err = c.framer.WriteData(id, len(r.trailers) == 0, []byte(r.body[:min(len(r.body), maxFrame)]))
 	}
 	if len(r.trailers) > 0 && err == nil {

@@ -8,30 +8,47 @@ import (
 	"testing"
 )
 
-// shared starts with the first test that needs it: the coordinator of a fuzz run, and its every worker, has one of its own.
-var shared = sync.OnceValues(start)
+// Each starts with the first test that needs it: the coordinator of a fuzz run, and its every worker, has one of its own.
+var (
+	shared       = sync.OnceValues(func() (*world, error) { w, err := start(); return w, atEnd(w, err) })
+	sharedBorder = sync.OnceValues(func() (*border, error) { b, err := startBorder(); return b, atEnd(b, err) })
+)
 
-// started is set once shared has been asked for, so that a run that needs no world starts none in order to end it.
-var started bool
+// toStop are the worlds that were started: a run that needs none starts none.
+var toStop []interface{ stop() }
+
+// atEnd has a world stopped at the end of the run, if there is one.
+func atEnd(w interface{ stop() }, err error) error {
+	if err == nil {
+		toStop = append(toStop, w)
+	}
+	return err
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if started {
-		if w, err := shared(); err == nil {
-			w.stop()
-		}
+	for _, w := range toStop {
+		w.stop()
 	}
 	os.Exit(code)
 }
 
 func theWorld(t testing.TB) *world {
 	t.Helper()
-	started = true
 	w, err := shared()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+func theBorder(t testing.TB) *border {
+	t.Helper()
+	b, err := sharedBorder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // check sends a request and reports every rule that it broke, with all that is needed to send it again. What a busy machine was too late for, as the

@@ -10,16 +10,19 @@ type request struct {
 	from           netip.Addr // of the connection on which it was sent; set by exchange
 	h2             bool
 	sni            string // of the TLS handshake
+	caller         string // whose certificate is shown at the gateway; "" elsewhere
+	proof, proved  string // what went into the place for it, and the method and URL that it was made for
 	method, target string
 	hosts          []string // Host lines; in HTTP/2 the first is :authority
 	lines          []string // header lines without their ends
 	body           string
+	open           bool     // in HTTP/2 only: not the header ends the stream but an empty DATA frame
 	trailers       []string // in HTTP/2 only, where they follow the body in a block of their own; a body must be there
 }
 
 // plain is a request that ends where it seems to end, so that the connection is good for another.
 func (r request) plain() bool {
-	if r.body != "" || strings.ContainsAny(r.method+r.target+strings.Join(r.hosts, ""), "\r\n \t\v\f") {
+	if r.body != "" || r.open || strings.ContainsAny(r.method+r.target+strings.Join(r.hosts, ""), "\r\n \t\v\f") {
 		return false
 	}
 	for _, text := range r.lines {

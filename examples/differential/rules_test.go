@@ -11,9 +11,9 @@ import (
 )
 
 // A rule says what is wrong, or "" if nothing is.
-type rule[T any] struct {
+type rule[W, T any] struct {
 	name   string
-	broken func(w *world, r request, of T) string
+	broken func(w W, r request, of T) string
 }
 
 // judge holds everything that came of a request against the rules.
@@ -35,7 +35,7 @@ func (w *world) judge(o outcome) []string {
 	return broken
 }
 
-func apply[T any](w *world, rules []rule[T], r request, of T) (broken []string) {
+func apply[W, T any](w W, rules []rule[W, T], r request, of T) (broken []string) {
 	for _, rule := range rules {
 		if wrong := rule.broken(w, r, of); wrong != "" {
 			broken = append(broken, rule.name+": "+wrong)
@@ -52,7 +52,7 @@ func differ(what string, a, b any) string {
 }
 
 // answerRules are about what the client gets.
-var answerRules = []rule[outcome]{
+var answerRules = []rule[*world, outcome]{
 	{"no input makes us fail", func(_ *world, r request, o outcome) string {
 		coded := strings.Contains(strings.ToLower(r.text()), "transfer-encoding") // RFC 9112 section 6.1: 501 for a coding that is not understood
 		if o.answer.status >= 500 && !(o.answer.status == 501 && coded) || o.answer.header.Get("grpc-status") == "14" {
@@ -74,7 +74,7 @@ var answerRules = []rule[outcome]{
 }
 
 // decisionRules are about what the check saw and said.
-var decisionRules = []rule[*decision]{
+var decisionRules = []rule[*world, *decision]{
 	{"the policy is shown what the check sees", func(_ *world, _ request, d *decision) string {
 		refused := d.verdict.Reason == check.Policy
 		if under := strings.HasPrefix(d.Path, denied); refused && !under {
@@ -112,7 +112,7 @@ var decisionRules = []rule[*decision]{
 }
 
 // arrivalRules are about what reached a product or the door.
-var arrivalRules = []rule[arrival]{
+var arrivalRules = []rule[*world, arrival]{
 	{"who receives was allowed to", func(_ *world, _ request, a arrival) string {
 		if !a.decision.verdict.Allow {
 			return "the check said " + string(a.decision.verdict.Reason)
@@ -181,7 +181,7 @@ func (a arrival) token() string {
 }
 
 // productRules are about what reached a product.
-var productRules = []rule[arrival]{
+var productRules = []rule[*world, arrival]{
 	{"the product is the one whose host was asked", func(_ *world, r request, a arrival) string {
 		if a.decision.Route != (check.Route{Product: a.backend}) {
 			return fmt.Sprintf("%s received, the route was %+v", a.backend, a.decision.Route)

@@ -4,21 +4,15 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"isogate/envoy/bootstrap"
 	"isogate/envoy/daemon"
-	"isogate/envoy/run"
 	"isogate/envoy/topology"
 	"isogate/extauthz/check"
 	"isogate/extauthz/keys"
@@ -28,7 +22,6 @@ import (
 	"isogate/extauthz/signin"
 	"isogate/extauthz/usercontext"
 	"isogate/policies"
-	"isogate/xds/push"
 	"isogate/xds/snapshot"
 )
 
@@ -63,60 +56,28 @@ const denied = "/denied"
 
 // world is a real ingress with the real check behind it, between raw clients and raw products.
 type world struct {
-	book
-	dir     string
+	*lab
 	cloud   topology.Cloud
 	roots   *x509.CertPool
 	handles map[string]session.Handle // of one living session, by host
 	tokens  map[string]error          // verified ones, by product and token
 	signers *keys.Signers
-	clients map[string]client      // kept connections, by protocol and server name
-	sent    map[netip.Addr]request // the last of each connection, by its address
-	dialled int
-	ends    []func()
 }
 
 func start() (*world, error) {
-	dir, err := os.MkdirTemp("", "d")
+	l, err := newLab()
 	if err != nil {
 		return nil, err
 	}
-	w := &world{
-		book: newBook(), dir: dir, handles: map[string]session.Handle{}, tokens: map[string]error{}, clients: map[string]client{},
-		sent: map[netip.Addr]request{},
-		ends: []func(){func() { os.RemoveAll(dir) }},
-	}
-	for _, step := range []func() error{w.startBackends, w.startCheck, w.startControlPlane, w.startEnvoy} {
+	w := &world{lab: l, handles: map[string]session.Handle{}, tokens: map[string]error{}}
+	w.connect = w.dial
+	for _, step := range []func() error{w.startBackends, w.startCheck, w.startIngress} {
 		if err := step(); err != nil {
 			w.stop()
 			return nil, err
 		}
 	}
 	return w, nil
-}
-
-func (w *world) stop() {
-	for _, c := range w.clients {
-		c.close()
-	}
-	for _, end := range slices.Backward(w.ends) {
-		end()
-	}
-}
-
-func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
-
-// background runs a unit until the world ends.
-func (w *world) background(u daemon.Unit) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := u.Run(ctx); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", u.Name, err)
-		}
-	}()
-	w.ends = append(w.ends, func() { cancel(); <-done })
 }
 
 func (w *world) startBackends() error {
@@ -128,14 +89,11 @@ func (w *world) startBackends() error {
 		ID: "0123456789abcdef", Domain: domain, Sockets: daemon.Path(w.dir), Listeners: topology.CloudListeners{Ingress: address},
 	}
 	for _, id := range products {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		upstream, err := w.startBackend(id)
 		if err != nil {
 			return err
 		}
-		w.cloud.Products = append(w.cloud.Products, topology.Product{
-			ID: id, Upstream: daemon.Address(listener.Addr().String()), WebSockets: id == "issues",
-		})
-		w.background(w.backend(id, listener))
+		w.cloud.Products = append(w.cloud.Products, topology.Product{ID: id, Upstream: upstream, WebSockets: id == "issues"})
 	}
 	door, err := daemon.ListenUnix(w.cloud.DoorSocket())
 	if err != nil {
@@ -143,15 +101,6 @@ func (w *world) startBackends() error {
 	}
 	w.background(w.backend(doorName, door))
 	return nil
-}
-
-func freeAddress() (daemon.Address, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return daemon.Address(l.Addr().String()), nil
 }
 
 // startCheck serves the real check of the ingress profile, with a recorder before it.
@@ -210,7 +159,7 @@ func (w *world) profile() (check.Decider, error) {
 	return profile.NewIngress(w.cloud, flows, sessions, session.Policies{Believed: map[string][]string{"corp": {"acme.example"}}, Default: limits}, minter, func() *policies.Bundle { return bundle }), nil
 }
 
-func (w *world) startControlPlane() error {
+func (w *world) startIngress() error {
 	certificate, roots, err := w.certificate()
 	if err != nil {
 		return err
@@ -220,42 +169,5 @@ func (w *world) startControlPlane() error {
 	if err != nil {
 		return err
 	}
-	server := push.NewServer(topology.Ingress, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), push.NewMetrics(prometheus.NewRegistry()))
-	if err := server.Set(resources); err != nil {
-		return err
-	}
-	listener, err := daemon.ListenUnix(w.cloud.XDSSocket(topology.Ingress))
-	if err != nil {
-		return err
-	}
-	w.background(server.Unit(listener))
-	return nil
-}
-
-func (w *world) startEnvoy() error {
-	cache, err := run.CacheDir()
-	if err != nil {
-		return err
-	}
-	binary, err := run.Find(context.Background(), cache, os.Stderr)
-	if err != nil {
-		return err
-	}
-	admin := w.path("admin.sock")
-	boot, err := bootstrap.For(bootstrap.Options{
-		Role: topology.Ingress, NodeID: "differential", XDSSocket: w.cloud.XDSSocket(topology.Ingress), AdminSocket: admin,
-	})
-	if err != nil {
-		return err
-	}
-	e, err := run.Start(context.Background(), run.Options{
-		Binary: binary, Bootstrap: boot, AdminSocket: admin, Dir: w.path("envoy"), Name: "ingress", Concurrency: 1, DrainTime: time.Second,
-	})
-	if err != nil {
-		return err
-	}
-	w.ends = append(w.ends, func() { _ = e.Stop() })
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	return errors.Join(e.WaitLive(ctx), e.WaitListener(ctx, "ingress"))
+	return w.startEnvoy(topology.Ingress, w.cloud.XDSSocket(topology.Ingress), resources)
 }

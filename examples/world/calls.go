@@ -72,36 +72,61 @@ func (w *World) cloud(id string) *Cloud {
 
 // CallSidecar calls as the service does: in plain HTTP, where its own sidecar listens. An empty part of the call is a header that is not there.
 func (w *World) CallSidecar(id string, c Call) (Answer, error) {
+	client := w.sidecarClient()
+	defer client.CloseIdleConnections()
+	return w.sidecarBy(client, id, c)
+}
+
+func (w *World) sidecarClient() *http.Client { return callsBy(&http.Transport{}) }
+
+// callsBy follows no redirect: what comes back is the answer.
+func callsBy(transport *http.Transport) *http.Client {
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: transport, Timeout: callTimeout, CheckRedirect: stay}
+}
+
+// sidecarBy is the same call by a client that may have a connection already.
+func (w *World) sidecarBy(client *http.Client, id string, c Call) (Answer, error) {
 	header := map[string]string{service.CloudHeader: c.Cloud, service.TokenHeader: c.Token, service.ProductHeader: c.Product}
-	return c.send(&http.Client{Transport: &http.Transport{}}, "http://"+local(w.Platform.ports.sidecars[id]), header)
+	return c.send(client, "http://"+local(w.Platform.ports.sidecars[id]), header)
 }
 
 // CallGateway calls a cloud's gateway as a sidecar does: over HTTP/2 in mutual TLS with the certificate of a caller, such as support; with none for "".
 func (w *World) CallGateway(caller string, c Call) (Answer, error) {
-	at := w.cloud(c.Cloud)
+	client, err := w.gatewayClient(caller, w.cloud(c.Cloud))
+	if err != nil {
+		return Answer{}, err
+	}
+	defer client.CloseIdleConnections()
+	return w.gatewayBy(client, c)
+}
+
+// gatewayClient reaches the gateway of one cloud, whatever name it asks for.
+func (w *World) gatewayClient(caller string, at *Cloud) (*http.Client, error) {
 	trust := &tls.Config{RootCAs: w.CA.Pool(), ServerName: at.GatewayHost(), MinVersion: tls.VersionTLS13}
 	if caller != "" {
 		pair, err := tls.LoadX509KeyPair(w.Platform.caller(caller)+".pem", w.Platform.caller(caller)+".key")
 		if err != nil {
-			return Answer{}, err
+			return nil, err
 		}
 		trust.Certificates = []tls.Certificate{pair}
 	}
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, local(at.ports.gateway))
 	}
+	return callsBy(&http.Transport{TLSClientConfig: trust, DialContext: dial, ForceAttemptHTTP2: true}), nil
+}
+
+// gatewayBy is the same call by a client that may have a connection already.
+func (w *World) gatewayBy(client *http.Client, c Call) (Answer, error) {
 	header := map[string]string{"DPoP": c.Proof}
 	if c.Token != "" {
 		header["Authorization"] = "DPoP " + c.Token
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, DialContext: dial, ForceAttemptHTTP2: true}}
-	return c.send(client, "https://"+at.GatewayName(c.Product), header)
+	return c.send(client, "https://"+w.cloud(c.Cloud).GatewayName(c.Product), header)
 }
 
 func (c Call) send(client *http.Client, origin string, header map[string]string) (Answer, error) {
-	client.Timeout = callTimeout
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	defer client.CloseIdleConnections()
 	request, err := http.NewRequest(c.Method, origin+c.Target, strings.NewReader(c.Body))
 	if err != nil {
 		return Answer{}, err

@@ -11,8 +11,8 @@ local kept = {
   ["last-modified"] = true, ["retry-after"] = true, [mark] = true,
 }
 
--- A gateway's refusals challenge, and its failures are problems of its own, which say why.
-kept["www-authenticate"] = whose == "gateway"
+-- A gateway's refusals challenge, and its failures are problems of its own, which say why; to who sends gRPC, Envoy says both in these two.
+for _, name in ipairs({"www-authenticate", "grpc-status", "grpc-message"}) do kept[name] = whose == "gateway" end
 
 -- 304 answers if-none-match. What is no status of RFC 9110 section 15 is an error too.
 local function stands(status)
