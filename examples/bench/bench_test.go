@@ -25,7 +25,10 @@ func TestMain(m *testing.M) {
 // anything took.
 func TestTheReportIsWhole(t *testing.T) {
 	out := t.TempDir()
-	tiny := plan{rounds: 2, checks: 40, firsts: 3, loads: 2, load: 200 * time.Millisecond, rate: 50, quick: true}
+	tiny := plan{
+		rounds: 2, checks: 40, firsts: 3, loads: 2, load: 200 * time.Millisecond, rate: 50, quick: true,
+		many: 100, asked: 40, calls: 1, lists: []int{fewEndpoints, 100}, edits: 1,
+	}
 	if err := measure(t.Context(), tiny, out); err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +48,29 @@ func TestTheReportIsWhole(t *testing.T) {
 	for _, kind := range scenarios {
 		want = append(want, kind.name)
 	}
+	want = append(want, crossed, crossedMany)
+	for _, kind := range calls[1:] {
+		want = append(want, kind.name)
+	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
 	positive(t, "requests per second", r.Envoy.Throughput.NoOp, r.Envoy.Throughput.Ours, r.Envoy.Throughput.Ratio)
 	positive(t, "p99", r.Envoy.P99.NoOp, r.Envoy.P99.Ours, r.Envoy.P99.Ratio)
 	if !r.Quick || r.Machine.CPU == "" || r.Machine.Cores == 0 || r.Machine.Kernel == "" || !strings.HasPrefix(r.Versions.Go, "go") ||
-		!strings.HasPrefix(r.Versions.Envoy, "1.") || r.Versions.Commit == "" || len(r.Baselines) != 4 {
+		!strings.HasPrefix(r.Versions.Envoy, "1.") || r.Versions.Commit == "" || len(r.Baselines) != 2 || len(r.Goals) != 10 {
 		t.Errorf("the report does not say where it was taken:\n%s", raw)
+	}
+	g := r.Gateway
+	positive(t, "gateway", g.Verification, g.Verifications, g.Many, g.Throughput.NoOp, g.Throughput.Ours, g.Throughput.Ratio)
+	for _, d := range g.Decisions {
+		positive(t, d.Name, d.Few, d.Many, d.Share, d.Ratio)
+	}
+	for _, e := range r.Edits {
+		positive(t, "edits", e.Exposed, e.Withdrawn, e.ExtAuthz, e.XDS, e.Envoy, e.CPU.ExtAuthz, e.CPU.XDS, e.CPU.Envoy, e.Load, e.Routes)
+	}
+	if len(g.Decisions) != 2 || len(r.Edits) != 2 {
+		t.Errorf("%d decisions, %d lists that were edited", len(g.Decisions), len(r.Edits))
 	}
 	if text := r.text(); !strings.Contains(text, "NOT A MEASUREMENT") || !strings.Contains(text, forged) {
 		t.Errorf("the text:\n%s", text)
@@ -114,8 +132,8 @@ func TestPercentile(t *testing.T) {
 }
 
 func TestOrderAlternates(t *testing.T) {
-	if order(0) == order(1) || order(0) != order(2) {
-		t.Error(order(0), order(1), order(2))
+	if diff := cmp.Diff([][]int{{0, 1, 2}, {2, 1, 0}, {0, 1, 2}}, [][]int{order(0, 3), order(1, 3), order(2, 3)}); diff != "" {
+		t.Error(diff)
 	}
 }
 

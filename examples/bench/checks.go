@@ -36,7 +36,8 @@ func dialServer(socket string, pid func() int) (*server, error) {
 	return &server{conn, pid}, nil
 }
 
-// batch sends the messages and gives the CPU time that the server used for each, in microseconds. Every answer is held against the status that is wanted.
+// batch sends the messages and gives the CPU time that the server used for each, in microseconds. Every answer is held against the status that is
+// wanted.
 func (s *server) batch(ctx context.Context, messages [][]byte, meta metadata.MD, status int) (perCheck float64, err error) {
 	before, err := cpuTime(s.pid())
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 type target struct {
 	address, host string
 	roots         *x509.CertPool
-	toldClient    bool // whether the edge tells it the client's address; the commercial side is told nothing
+	toldClient    bool             // whether the edge tells it the client's address; the commercial side is told nothing
+	pair          *tls.Certificate // of a caller, where the host asks for one
 }
 
 // conn is one kept-alive HTTP/1.1 connection.
@@ -42,7 +43,11 @@ func (t target) dial() (*conn, error) {
 			return nil, errors.Join(err, plain.Close())
 		}
 	}
-	c := tls.Client(plain, &tls.Config{ServerName: t.host, RootCAs: t.roots, MinVersion: tls.VersionTLS13})
+	trust := &tls.Config{ServerName: t.host, RootCAs: t.roots, MinVersion: tls.VersionTLS13}
+	if t.pair != nil {
+		trust.Certificates = []tls.Certificate{*t.pair}
+	}
+	c := tls.Client(plain, trust)
 	if err := c.Handshake(); err != nil {
 		return nil, errors.Join(err, plain.Close())
 	}

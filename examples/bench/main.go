@@ -1,7 +1,7 @@
 // Bench measures what a check costs and what it adds to a request, on this machine and in one run: ours beside a gRPC server that answers OK
 // to everything, in rounds that alternate. Its figures are ratios of the two, since the time of any one of them says more about the machine.
 //
-//	go run ./examples/bench           all figures, in three to four minutes
+//	go run ./examples/bench           all figures, in five to six minutes
 //	go run ./examples/bench -quick    a smoke test of the same, whose figures mean little
 //
 // The report goes to standard output as text and to .bench/report.json; CPU profiles go beside that file. Bench owns the way of measuring; the
@@ -49,13 +49,24 @@ type plan struct {
 	loads    int           // rounds through Envoy
 	load     time.Duration // of one of them, for one server
 	rate     int           // requests per second where the 99th percentile is taken
+	many     int           // endpoints, where it matters that there are many
+	asked    int           // checks of calls in a round, for one server
+	calls    int           // rounds of calls through the gateway's Envoy, as long as those above
+	lists    []int         // how many endpoints there are where policies are edited
+	edits    int           // of each kind, for each list
 	profiles bool
 	quick    bool
 }
 
 var (
-	full  = plan{rounds: 11, checks: 4000, firsts: 80, loads: 7, load: 3 * time.Second, rate: 400, profiles: true}
-	smoke = plan{rounds: 2, checks: 200, firsts: 5, loads: 2, load: 500 * time.Millisecond, rate: 100, quick: true}
+	full = plan{
+		rounds: 11, checks: 4000, firsts: 80, loads: 7, load: 3 * time.Second, rate: 400, profiles: true,
+		many: 10_000, asked: 2000, calls: 3, lists: []int{fewEndpoints, 1000, 10_000}, edits: 6,
+	}
+	smoke = plan{
+		rounds: 2, checks: 200, firsts: 5, loads: 2, load: 500 * time.Millisecond, rate: 100, quick: true,
+		many: 10_000, asked: 200, calls: 2, lists: []int{fewEndpoints, 10_000}, edits: 2,
+	}
 )
 
 // measure sets the stage, takes every figure, and writes the report.
@@ -90,9 +101,21 @@ func (s *stage) report(ctx context.Context, p plan, out string) (r Report, err e
 	if r.Checks, err = s.measureChecks(ctx, p); err != nil {
 		return r, err
 	}
+	figures, gateway, err := s.measureCalls(ctx, p)
+	if err != nil {
+		return r, err
+	}
+	r.Checks, r.Gateway = append(r.Checks, figures...), gateway
 	if r.Envoy, err = s.measureEnvoy(ctx, p); err != nil {
 		return r, err
 	}
+	if r.Gateway.Throughput, err = s.measureCrossings(ctx, p); err != nil {
+		return r, err
+	}
+	if r.Edits, err = s.measureEdits(ctx, p); err != nil {
+		return r, err
+	}
+	r.Goals = r.goals()
 	if p.profiles {
 		r.Profiles, err = s.measureProfiles(ctx, out)
 	}

@@ -135,7 +135,7 @@ func openOne(ctx context.Context, sessions *session.Stored, l session.Limits, ho
 	return os.WriteFile(file, []byte(string(handle)), 0o600)
 }
 
-// measureProfiles profiles the two kinds of check that have a goal.
+// measureProfiles profiles the two kinds of a browser's check that have a goal.
 func (s *stage) measureProfiles(ctx context.Context, out string) (profiles []Profile, err error) {
 	for i, kind := range scenarios[:2] {
 		say("profiling: %s", kind.name)

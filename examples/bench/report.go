@@ -17,7 +17,10 @@ type Report struct {
 	InFlight  int           `json:"checks_in_flight"`
 	Checks    []CheckFigure `json:"checks"`
 	Baselines []Baseline    `json:"baselines"`
+	Gateway   GatewayFigure `json:"gateway"`
 	Envoy     EnvoyFigure   `json:"through_envoy"`
+	Edits     []EditFigure  `json:"edits"`
+	Goals     []Goal        `json:"goals"`
 	Profiles  []Profile     `json:"profiles,omitempty"`
 }
 
@@ -61,8 +64,6 @@ type Baseline struct {
 var baselines = []Baseline{
 	{"oauth2-proxy", living, 2.9, "given: CPU of a check with a session, over a no-op"},
 	{"istio authservice", living, 4.7, "given: CPU of a check with a session, over a no-op"},
-	{"goal", living, 1.0, "no more than a plain server that decides nothing"},
-	{"goal", forged, 1.2, "refusing a stranger must not cost much more than answering"},
 }
 
 func (r Report) write(file string) error {
@@ -103,7 +104,10 @@ func (r Report) text() string {
 	for _, base := range r.Baselines {
 		fmt.Fprintf(&b, "  %-18s %4.1f   %s: %s\n", base.Name, base.Ratio, base.Check, base.What)
 	}
+	b.WriteString(r.Gateway.text())
 	b.WriteString(r.Envoy.text())
+	b.WriteString(editsText(r.Edits))
+	b.WriteString(goalsText(r.Goals))
 	for _, p := range r.Profiles {
 		b.WriteString(p.text())
 	}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 
 	"isogate/envoy/bootstrap"
 	"isogate/envoy/run"
@@ -135,8 +133,8 @@ func (s *stage) startAgain(part, file string) (*child, error) {
 	return startChild(strings.TrimSuffix(file, ".yaml")+".log", binary, "-config", file)
 }
 
-// writeDouble writes one of the world's files anew, under a name, for processes that run beside its own: they listen at other addresses and at
-// sockets of their own. lines are what else differs in the section of the daemon that is started. What the file names is beside it.
+// writeDouble writes one of the world's files anew, under a name, for processes that run beside its own: they listen at other addresses, and their
+// sockets stand in a folder of that name. lines are what else differs in the section of the daemon that is started. What the file names is beside it.
 func (s *stage) writeDouble(own, name, daemon string, lines map[string]string) (file string, err error) {
 	raw, err := os.ReadFile(own)
 	if err != nil {
@@ -150,7 +148,8 @@ func (s *stage) writeDouble(own, name, daemon string, lines map[string]string) (
 	if err != nil {
 		return "", err
 	}
-	if text, err = setLine(text, "", "sockets", filepath.Join(s.dir, name)); err != nil {
+	topology, _, _ := strings.Cut(text, ":") // cloud or platform
+	if text, err = setLine(text, topology, "sockets", filepath.Join(s.dir, name)); err != nil {
 		return "", err
 	}
 	if text, err = setLine(text, daemon, "admin", admin); err != nil {
@@ -182,21 +181,17 @@ func moveListeners(text string) (string, error) {
 	return moved + text[end:], failed
 }
 
-// setLine gives a key that stands two spaces deep another value: in a daemon's section, or in the file's first one for "".
+// setLine gives a key of a section another value.
 func setLine(text, section, key, value string) (string, error) {
-	from := 0
-	if section != "" {
-		from = strings.Index(text, "\n"+section+":\n")
-	}
-	line := regexp.MustCompile(`(?m)^  ` + key + `: .*$`)
-	if from < 0 {
+	of := regexp.MustCompile(`(?m)^` + section + `:\n(?:(?: .*)?\n)*`).FindStringIndex(text)
+	if of == nil {
 		return "", fmt.Errorf("there is no section %s", section)
 	}
-	at := line.FindStringIndex(text[from:])
+	at := regexp.MustCompile(`(?m)^  ` + key + `: .*$`).FindStringIndex(text[of[0]:of[1]])
 	if at == nil {
-		return "", fmt.Errorf("section %q has no %s", section, key)
+		return "", fmt.Errorf("section %s has no %s", section, key)
 	}
-	return text[:from+at[0]] + "  " + key + ": " + value + text[from+at[1]:], nil
+	return text[:of[0]+at[0]] + "  " + key + ": " + value + text[of[0]+at[1]:], nil
 }
 
 // startEnvoy starts one with a single worker, as the world's have.
