@@ -95,7 +95,7 @@ func (x *crossing) likeIssued(token, signing string) (err error) {
 	if x.claims, err = claimsOf(token); err != nil {
 		return err
 	}
-	x.claims["cnf"] = map[string]string{"jkt": "other"}
+	x.claims["cnf"] = map[string]string{"jkt": x.key.Thumbprint()}
 	x.token, err = x.another()
 	return err
 }
