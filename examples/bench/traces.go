@@ -121,7 +121,7 @@ func (l logTail) find(ctx context.Context, message, key, value string) (time.Tim
 		if err != nil {
 			return time.Time{}, fmt.Errorf("bench: %w", err)
 		}
-		for line := range bytes.Lines(raw) {
+		for line := range bytes.Lines(raw[min(l.from, int64(len(raw))):]) {
 			fields := map[string]any{}
 			if json.Unmarshal(line, &fields) == nil && fields["msg"] == message && fields[key] == value {
 				text, _ := fields["time"].(string)
