@@ -43,20 +43,16 @@ func TestFilesOfTheREADME(t *testing.T) {
 	}
 }
 
-func TestAnonymousEntryOfTheREADME(t *testing.T) {
+// The entries that the README shows can be put into the shipped files as they are.
+func TestEntriesOfTheREADME(t *testing.T) {
 	entries := block(t, "rego")
-	if len(entries) != 1 {
-		t.Fatalf("the README shows %d entries", len(entries))
+	if len(entries) != 2 {
+		t.Fatalf("the README shows %d entries, not one without sign-in and one that crosses", len(entries))
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"ingress.rego", "ingress_test.rego"} {
-		raw, err := os.ReadFile(filepath.Join(shared.Root, "policies", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == "ingress.rego" {
-			raw = append(append(raw, '\n'), entries[0]...)
-		}
+	for name, added := range map[string]string{"ingress.rego": entries[0], "ingress_test.rego": "", "gateway.rego": entries[1], "gateway_test.rego": ""} {
+		raw := must2(t)(os.ReadFile(filepath.Join(shared.Root, "policies", name)))
+		raw = append(append(raw, '\n'), added...)
 		if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +61,11 @@ func TestAnonymousEntryOfTheREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id, ok := bundle.Anonymous("wiki", "GET", "/health", time.Date(2027, 6, 30, 12, 0, 0, 0, time.UTC)); !ok || id != "wiki.health" {
+	lastDay := time.Date(2027, 6, 30, 12, 0, 0, 0, time.UTC)
+	if id, ok := bundle.Anonymous("wiki", "GET", "/health", lastDay); !ok || id != "wiki.health" {
 		t.Errorf("%q, %v", id, ok)
+	}
+	if e, ok := bundle.Match("issues", "GET", "/rest/api/issue/OPS-1/comments", lastDay); !ok || e.ID != "issue.comments" {
+		t.Errorf("%v, %v", e, ok)
 	}
 }
