@@ -5,11 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"isogate/extauthz/check"
+	"isogate/extauthz/profile"
 	"isogate/policies"
 )
 
@@ -116,18 +117,15 @@ func policyExplain(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// readPath takes the path as it stands, and of the query the names.
+// readPath takes the path and the names of the query as the gateway does. What that would refuse as unclear is no call to explain.
 func (c *call) readPath(target string) error {
-	path, query, _ := strings.Cut(target, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil || !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("%q is no path with a query; it begins with /", target)
+	raw, query, _ := strings.Cut(target, "?")
+	path, err := check.Path(raw)
+	names, plain := profile.QueryNames(query)
+	if err != nil || !plain {
+		return fmt.Errorf("%q is refused before any rule: it is no path with a query that everybody reads alike", target)
 	}
-	c.in.Path = path
-	for name := range values {
-		c.in.Query = append(c.in.Query, name)
-	}
-	slices.Sort(c.in.Query)
+	c.in.Path, c.in.Query = path, names
 	c.in.User.Groups, c.in.User.AMR = fields(c.groups), fields(c.amr)
 	return nil
 }

@@ -112,9 +112,18 @@ func (g *Gateway) match(r check.Request, caller string, bundle *policies.Bundle)
 	return crossing{caller, product, endpoint, query}, check.Verdict{}
 }
 
-// queryNames lists the names of a query's parameters, if the endpoint takes each of them. Names are compared as they stand, so one in an escaped
+// queryNames is QueryNames of a query that the endpoint takes.
+func queryNames(query string, e *policies.Endpoint) ([]string, bool) {
+	names, ok := QueryNames(query)
+	if !ok || slices.ContainsFunc(names, func(name string) bool { return !e.Takes(name) }) {
+		return nil, false
+	}
+	return names, true
+}
+
+// QueryNames lists the names of a query's parameters, sorted, if everybody reads the same. Names are compared as they stand, so one in an escaped
 // spelling is another; and what some servers take for a separator or an end, or drop because its escapes are broken, is in no query that passes.
-func queryNames(query string, e *policies.Endpoint) (names []string, ok bool) {
+func QueryNames(query string) (names []string, ok bool) {
 	if query == "" {
 		return nil, true
 	}
@@ -126,7 +135,7 @@ func queryNames(query string, e *policies.Endpoint) (names []string, ok bool) {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if name == "" || !e.Takes(name) {
+		if name == "" {
 			return nil, false
 		}
 		names = append(names, name)
