@@ -42,6 +42,8 @@ type witness struct {
 
 // watched is a browser with a witness.
 func watched(t *testing.T) *Browser {
+	t.Helper()
+	warnings(t)
 	b := shared.Browser()
 	b.client.Transport = &witness{t: t, next: b.client.Transport}
 	return b

@@ -89,6 +89,7 @@ func must(t *testing.T) func(a Answer, err error) Answer {
 // signedIn is a browser in which somebody is signed in at the issue tracker.
 func signedIn(t *testing.T, name string) *Browser {
 	t.Helper()
+	warnings(t)
 	b := shared.Browser()
 	a := must(t)(b.SignIn(shared.User(name), shared.URL("issues", "/whoami")))
 	if a.Status != 200 {

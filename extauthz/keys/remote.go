@@ -29,8 +29,8 @@ const (
 // A set older than 5 minutes is fetched anew when it is used, and the use does not wait for it. A good set replaces the last
 // one whole: a key that is gone from it is dead. An id that is not in the set causes a fetch and waits for it. All of
 // this together causes at most one fetch in 10 seconds, so that made-up ids cannot turn us against the issuer. Until there
-// is a first set it is one in half a second, and Run tries once a second: two daemons that need each other's keys may start
-// in any order.
+// is a first set it is one in half a second, Run tries once a second, and who asks just after a fetch that failed waits for
+// the next one: two daemons that need each other's keys may start in any order.
 type Remote struct {
 	url    string
 	client *http.Client
@@ -83,16 +83,33 @@ func (r *Remote) Key(ctx context.Context, kid string) (Key, error) {
 		}
 		return key, nil
 	}
-	select {
-	case <-r.start(now):
-	case <-ctx.Done():
-		return Key{}, fmt.Errorf("keys: waiting for %s: %w", r.url, ctx.Err())
+	if err := r.await(ctx, now); err != nil {
+		return Key{}, err
 	}
 	key, err := r.last.Load().key(kid, r.now())
 	if fault := r.lastFault(); err != nil && fault != nil {
 		return Key{}, fault // the id may be a new key's
 	}
 	return key, err
+}
+
+// await waits for a fetch that is begun or under way. Where it is too soon for one, the set that there is has to do; but where there is none at all,
+// it is worth waiting until a fetch may begin.
+func (r *Remote) await(ctx context.Context, now time.Time) error {
+	flight, next := r.start(now)
+	if next > 0 && !r.Known() {
+		select {
+		case <-time.After(next):
+			flight, _ = r.start(r.now())
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case <-flight:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("keys: waiting for %s: %w", r.url, ctx.Err())
+	}
 }
 
 func (r *Remote) lastFault() error {
@@ -104,9 +121,9 @@ func (r *Remote) lastFault() error {
 // Known tells whether a set was ever read.
 func (r *Remote) Known() bool { return r.last.Load() != nil }
 
-// start begins a fetch, unless one runs or began too short a time ago. What it returns is closed once there is nothing to
-// wait for any more.
-func (r *Remote) start(now time.Time) <-chan struct{} {
+// start begins a fetch, unless one runs or began too short a time ago: then next says how long it is until one may. The channel is closed once
+// there is nothing to wait for any more.
+func (r *Remote) start(now time.Time) (flight <-chan struct{}, next time.Duration) {
 	every := fetchEvery
 	if !r.Known() {
 		every = firstEvery
@@ -114,16 +131,16 @@ func (r *Remote) start(now time.Time) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flight != nil {
-		return r.flight
+		return r.flight, 0
 	}
 	done := make(chan struct{})
-	if !r.tried.IsZero() && now.Sub(r.tried) < every {
+	if next := every - now.Sub(r.tried); !r.tried.IsZero() && next > 0 {
 		close(done)
-		return done
+		return done, next
 	}
 	r.flight, r.tried = done, now
 	go r.fly(done, now)
-	return done
+	return done, 0
 }
 
 // fly is bounded by the fetch's own timeout and not by a caller's context: the caller may leave, others wait too.

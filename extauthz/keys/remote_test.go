@@ -308,3 +308,31 @@ func TestRemoteRun(t *testing.T) {
 		}
 	})
 }
+
+// Whoever asks just after a first fetch failed gets the key from the next one, rather than that failure.
+func TestRemoteFirstSet(t *testing.T) {
+	a := newES256(t, "a")
+	synctest.Test(t, func(t *testing.T) {
+		var asked int
+		r := NewRemote("https://issuer.example/jwks", &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			if asked++; asked == 1 {
+				return nil, errors.New("nobody listens yet")
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(string(jwksOf(t, a.jwk))))}, nil
+		})}, time.Now)
+		began := time.Now()
+		wantNoKeys(t, r, "a") // this one caused the fetch that failed
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it waited %s for another", took)
+		}
+		hurried, cancel := context.WithTimeout(t.Context(), firstEvery/2)
+		defer cancel()
+		if _, err := r.Key(hurried, "a"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != firstEvery/2 {
+			t.Errorf("after %s: %v, want a timeout after %s", time.Since(began), err, firstEvery/2)
+		}
+		wantKey(t, r, "a")
+		if took := time.Since(began); took != firstEvery || asked != 2 {
+			t.Errorf("the key came after %s and %d fetches, want %s and 2", took, asked, firstEvery)
+		}
+	})
+}

@@ -122,9 +122,18 @@ func (f *Federation) get(ctx context.Context, client *http.Client, path, token s
 	return send(client, r)
 }
 
+// send asks, and once more where no answer came although there is time left: a connection that was kept may be gone because an Envoy on the way was
+// replaced, which says nothing of the cloud. A code that the cloud took before the connection was lost is refused the second time: the sign-in
+// fails either way.
 func send(client *http.Client, r *http.Request) (cloudAnswer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), client.Timeout)
+	defer cancel()
+	r = r.WithContext(ctx)
 	r.Header.Set("Accept", "application/json")
 	answer, err := client.Do(r)
+	if err != nil && ctx.Err() == nil {
+		answer, err = sendAgain(client, r)
+	}
 	if err != nil {
 		return cloudAnswer{}, cloudFault("no answer", err)
 	}
@@ -137,6 +146,18 @@ func send(client *http.Client, r *http.Request) (cloudAnswer, error) {
 		return cloudAnswer{}, fmt.Errorf("%w: %s answered more than %d bytes", errCloud, r.URL.Path, maxCloudAnswer)
 	}
 	return cloudAnswer{answer.StatusCode, body}, nil
+}
+
+func sendAgain(client *http.Client, r *http.Request) (*http.Response, error) {
+	again := r.Clone(r.Context())
+	if r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		again.Body = body
+	}
+	return client.Do(again)
 }
 
 // read takes the members of an answer with the status that it must have. Each stands once, in its own spelling: encoding/json would believe

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -230,4 +231,37 @@ func TestKeysStayFresh(t *testing.T) {
 			t.Errorf("the key after it: %v", err)
 		}
 	})
+}
+
+// A connection that is lost once, at any call, is nobody's trouble; what is asked again has an assertion and a proof of its own, which this cloud takes
+// once only.
+func TestALostConnectionIsNoFault(t *testing.T) {
+	r := newOutside(t)
+	c := r.clouds["acme"]
+	for _, path := range []string{cloudPAR, cloudToken, cloudSession, cloudRevoke} {
+		c.change(func(c *cloud) {
+			c.instead[path] = func(w http.ResponseWriter, req *http.Request) {
+				c.change(func(c *cloud) { delete(c.instead, path) })
+				_, _ = io.Copy(io.Discard, req.Body)
+				hangUp(w, req)
+			}
+		})
+	}
+	p := r.person()
+	p.signsIn(supportHost, "kim")
+	f, o := r.federation("acme"), p.at(supportHost)
+	if _, err := f.Check(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	if err := f.Revoke(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]int{cloudPAR: 2, cloudToken: 3, cloudSession: 2, cloudRevoke: 2} { // the token endpoint wants its nonce too
+		if got := c.times(path); got != want {
+			t.Errorf("%s was asked %d times, want %d", path, got, want)
+		}
+	}
+	if alive := c.living(); len(alive) != 0 {
+		t.Errorf("alive: %v", alive)
+	}
 }
