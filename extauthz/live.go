@@ -226,7 +226,7 @@ func (l *live) reloadKeys() error {
 
 // watchPolicies keeps the last good bundle in place. Until there is one, every product is closed.
 func (l *live) watchPolicies(ctx context.Context) error {
-	policies.Watch(ctx, string(l.state.Load().config.ExtAuthz.Policies), 100*time.Millisecond, func(bundle *policies.Bundle, err error) {
+	policies.Watch(ctx, string(l.state.Load().config.ExtAuthz.Policies), func(bundle *policies.Bundle, err error) {
 		if err == nil && l.state.Load().config.Cloud.Gateway != nil {
 			err = bundle.ForGateway()
 		}

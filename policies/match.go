@@ -54,8 +54,8 @@ func (n *node) child(segment string) *node {
 
 // Match finds the endpoint that a request is for, among those that exist at now. path is the canonical path without the
 // query. Method and literal segments must be equal byte for byte: HEAD is not GET, a trailing slash is another path. A
-// variable takes one segment of those characters that Envoy's uri_template matcher takes, but no semicolon, question mark
-// or number sign in any spelling: products that cut the path there would serve another one. Where several templates match,
+// variable takes one Segment: no semicolon, question mark or number sign in any spelling, since products that cut the path
+// there would serve another one. Where several templates match,
 // each literal segment from the left wins over a variable; Load refuses lists where that would not name one. A path that is
 // another endpoint's once it is decoded is none's: /issue/m%3Ax is no {key} beside /issue/m:x, which a product may serve.
 //
@@ -107,29 +107,34 @@ func (n *node) find(rest string, more bool, now time.Time) *Endpoint {
 	return n.variable.find(rest, more, now)
 }
 
-// isValue tells whether a variable takes a segment: one or more of the characters that Envoy's matcher lists, which are
-// those of RFC 3986 section 3.3 (pchar), escapes taken as they stand (tried on Envoy 1.40, which takes the asterisk too).
-// Fewer than Envoy's: it takes a semicolon, and the escapes of what ends a path.
+// Segment is what a segment of an exposed path can be, as a regular expression in RE2's syntax: one or more of the characters of RFC 3986 section 3.3
+// (pchar), escapes taken as they stand, without a semicolon and without the escapes of ; ? and #. It takes what the templates' literals can be, and
+// what their variables take; Envoy's uri_template matcher takes what is left out too (tried on Envoy 1.40).
+const Segment = `(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[014-9A-Fa-f][0-9A-Fa-f]|%2[0-24-9A-Fa-f]|%3[0-9AC-Eac-e])+`
+
+// isValue tells whether a variable takes a segment: whether it is a Segment.
 func isValue(segment string) bool {
 	for i := range len(segment) {
-		if !valueByte[segment[i]] || segment[i] == '%' && endsPath(segment[i+1:]) {
+		if !valueByte[segment[i]] || segment[i] == '%' && !isEscape(segment[i+1:]) {
 			return false
 		}
 	}
 	return segment != ""
 }
 
-// endsPath tells whether an escape, of which this is what follows the percent sign, stands for one of ; ? #.
-func endsPath(digits string) bool {
-	if len(digits) < 2 {
+// isEscape tells whether the digits after a percent sign stand for anything but ; ? and #.
+func isEscape(digits string) bool {
+	if len(digits) < 2 || !isHex(digits[0]) || !isHex(digits[1]) {
 		return false
 	}
 	switch digits[:2] {
 	case "3B", "3b", "3F", "3f", "23":
-		return true
+		return false
 	}
-	return false
+	return true
 }
+
+func isHex(b byte) bool { return b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'f' }
 
 var valueByte = func() (set [256]bool) {
 	const list = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,:@="

@@ -31,7 +31,10 @@ func TestMatch(t *testing.T) {
 		{"a slash at the end", "issues", "GET", "/issue/", "slash"},
 		{"root", "issues", "GET", "/", "root"},
 		{"all characters", "issues", "GET", "/issue/aZ0-._~%20!$&'()+,:@=", "read"},
-		{"percent signs", "issues", "GET", "/issue/%25%%3%2%33%BF3B%", "read"},
+		{"escapes", "issues", "GET", "/issue/%25%33%BF3B%5b%2F", "read"},
+		{"a lone percent sign", "issues", "GET", "/issue/a%", ""},
+		{"a cut escape", "issues", "GET", "/issue/%2", ""},
+		{"an escape of other digits", "issues", "GET", "/issue/%2g", ""},
 		{"a path parameter", "issues", "GET", "/issue/mine;x=1", ""},
 		{"nothing but a parameter", "issues", "GET", "/issue/;", ""},
 		{"a parameter further up", "issues", "GET", "/issue/a;b/comment", ""},
@@ -240,5 +243,38 @@ func TestAnEscapedLiteralIsNoVariable(t *testing.T) {
 		if ok != (want != "") || ok && e.ID != want {
 			t.Errorf("%s: %v, want %q", path, e, want)
 		}
+	}
+}
+
+// What a variable takes and what Envoy is told that it takes are the same, byte for byte.
+func TestSegmentIsWhatAVariableTakes(t *testing.T) {
+	pattern, random := regexp.MustCompile("^"+Segment+"$"), rand.New(rand.NewPCG(5, 6))
+	taken := 0
+	compare := func(segment string) {
+		got := isValue(segment)
+		if want := pattern.MatchString(segment) && !strings.HasSuffix(segment, "\n"); got != want {
+			t.Errorf("%q: a variable takes it: %t, Envoy: %t", segment, got, want)
+		}
+		if got {
+			taken++
+		}
+	}
+	for a := range 256 {
+		compare(string([]byte{byte(a)}))
+		compare("x" + string([]byte{byte(a)}))
+		for b := range 256 {
+			compare("%" + string([]byte{byte(a), byte(b)}))
+		}
+	}
+	const signs = "aZ09-._~%%%%%!$&'()*+,:@=;?#/{}23BbFfé"
+	for range 10_000 {
+		segment := make([]byte, random.IntN(6))
+		for i := range segment {
+			segment[i] = signs[random.IntN(len(signs))]
+		}
+		compare(string(segment))
+	}
+	if taken < 1000 {
+		t.Errorf("only %d were taken", taken)
 	}
 }

@@ -40,7 +40,7 @@ func read(dir string) (source, error) {
 	s := source{dir: dir}
 	left := maxBytes
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || filepath.Ext(e.Name()) != ".rego" {
+		if !isPolicy(e.Name()) {
 			continue
 		}
 		if len(s.files) == maxFiles {
@@ -60,6 +60,10 @@ func read(dir string) (source, error) {
 	}
 	s.digest = digest(s.files)
 	return s, nil
+}
+
+func isPolicy(name string) bool {
+	return !strings.HasPrefix(name, ".") && filepath.Ext(name) == ".rego"
 }
 
 // readFile follows symbolic links, since that is how a ConfigMap is mounted. It reads at most one byte more than limit.

@@ -10,8 +10,6 @@ import (
 	"time"
 )
 
-const every = 100 * time.Millisecond
-
 // report is one call of changed.
 type report struct {
 	bundle *Bundle
@@ -29,14 +27,14 @@ func watched(t *testing.T, dir string, do func(t *testing.T, calls func() []repo
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Watch(ctx, dir, every, func(b *Bundle, err error) {
+			Watch(ctx, dir, func(b *Bundle, err error) {
 				mu.Lock()
 				defer mu.Unlock()
 				got = append(got, report{b, err, time.Now()})
 			})
 		}()
 		do(t, func() []report {
-			time.Sleep(2 * every)
+			time.Sleep(2 * watchEvery)
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
@@ -166,6 +164,8 @@ func TestWatchSameSizeAndTime(t *testing.T) {
 		if err := os.Chtimes(path, at, at); err != nil {
 			t.Fatal(err)
 		}
+		wantNothing(t, "not seen from outside", calls())
+		time.Sleep(readEvery)
 		wantBundle(t, "edited", calls())
 	})
 }
@@ -214,13 +214,13 @@ func TestWatchIsQuick(t *testing.T) {
 	dir := dirOf(t, files{"a.rego": valid})
 	watched(t, dir, func(t *testing.T, calls func() []report) {
 		wantBundle(t, "start", calls())
-		for i, wait := range []time.Duration{0, 1, every / 3, every / 2, every - 1} {
+		for i, wait := range []time.Duration{0, 1, watchEvery / 3, watchEvery / 2, watchEvery - 1} {
 			time.Sleep(wait)
 			begin := time.Now()
 			write(t, dir, "a.rego", valid+string(rune('a'+i))+" := 1\n")
 			got := calls()
 			wantBundle(t, "edit", got)
-			if d := got[0].at.Sub(begin); d > every+settleTime {
+			if d := got[0].at.Sub(begin); d > watchEvery+settleTime {
 				t.Errorf("reported after %v, beside the time of loading", d)
 			}
 		}
@@ -230,7 +230,7 @@ func TestWatchIsQuick(t *testing.T) {
 func TestWatchEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	Watch(ctx, t.TempDir(), every, func(b *Bundle, err error) { t.Errorf("reported %v, %v after the end", b, err) })
+	Watch(ctx, t.TempDir(), func(b *Bundle, err error) { t.Errorf("reported %v, %v after the end", b, err) })
 }
 
 func remove(t *testing.T, path string) {

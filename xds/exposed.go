@@ -21,7 +21,7 @@ func (c *control) policyUnits(admin *daemon.Admin) []daemon.Unit {
 	folder := string(c.config.XDS.Policies)
 	return []daemon.Unit{
 		{Name: "policies", Run: func(ctx context.Context) error {
-			policies.Watch(ctx, folder, 100*time.Millisecond, func(bundle *policies.Bundle, err error) { c.policiesChanged(admin, bundle, err) })
+			policies.Watch(ctx, folder, func(bundle *policies.Bundle, err error) { c.policiesChanged(admin, bundle, err) })
 			return nil
 		}},
 		{Name: "endpoints' ends", Run: c.watchEnds},

@@ -113,6 +113,9 @@ var borderAnswers = []rule[*border, outcome]{
 var gatewayDecisions = []rule[*border, *decision]{
 	{"Envoy's route is that of the endpoint", func(b *border, _ request, d *decision) string {
 		e, _ := exposedAt(b.productOf(d.Host), d.Method, d.Path)
+		if cutShort(d.Path) {
+			e = exposure{}
+		}
 		return differ("endpoint", e.id, d.Route.Endpoint) + differ("product", e.product, d.Route.Product)
 	}},
 	{"route, check and policy have one view", func(_ *border, _ request, d *decision) string {
