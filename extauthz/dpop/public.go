@@ -136,9 +136,9 @@ func parseRSA(jwk map[string]string) (publicKey, error) {
 	return publicKey{rsa: &rsa.PublicKey{N: modulus, E: int(exponent)}, thumbprint: thumbprint(canonical)}, nil
 }
 
-// canonicalEC is a key as RFC 7638, 3.2 and 3.3, hashes it.
+// canonicalEC is a key as RFC 7638, 3.2 and 3.3, hashes it. x and y are base64url.
 func canonicalEC(x, y string) string {
-	return fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":%q,"y":%q}`, x, y)
+	return `{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`
 }
 
 func thumbprint(canonical string) string {

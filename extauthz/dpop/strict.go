@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -57,10 +58,13 @@ func countMembers(raw []byte) (n int) {
 	return n
 }
 
-// text is a JSON string; nothing else is, null included.
+// text is a value of object that is a JSON string; nothing else is, null included. One without escapes is what stands between its quotes.
 func text(raw json.RawMessage) (s string, ok bool) {
-	if len(raw) == 0 || raw[0] != '"' {
+	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), true
 	}
 	return s, json.Unmarshal(raw, &s) == nil
 }
