@@ -156,12 +156,27 @@ func (p *program) decider(ctx context.Context, pkg string, samples func([]*ast.R
 			return d, fault(at, "decision, tried with %v: %w", in, err)
 		}
 	}
-	if p.isConstant(ctx, ref) {
+	if !looksUp(reach) && p.isConstant(ctx, ref) {
 		d.constant = made
 	} else {
 		d.query = q
 	}
 	return d, nil
+}
+
+// looksUp tells whether a rule reads the input and the list of endpoints too, as endpoints[input.endpoint] does. It is taken for one that looks at the
+// input: without knowing the input it would be evaluated for each endpoint, and ten thousand take seconds.
+func looksUp(rules []*ast.Rule) bool {
+	return slices.ContainsFunc(rules, func(r *ast.Rule) bool {
+		input, list := false, false
+		ast.WalkTerms(r, func(t *ast.Term) bool {
+			name, isRef := t.Value.(ast.Ref)
+			input = input || readsInput(t.Value)
+			list = list || isRef && name.HasPrefix(endpointsRef)
+			return input && list
+		})
+		return input && list
+	})
 }
 
 // isConstant evaluates a rule as far as it goes without knowing the input (partial evaluation), and tells whether what

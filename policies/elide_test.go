@@ -182,13 +182,17 @@ func FuzzReadingAsOPADoes(f *testing.F) {
 	})
 }
 
-// What a list of ten thousand costs, in both forms.
+// What a list of ten thousand costs, in both forms, and with a rule that looks the call's endpoint up.
 func BenchmarkLoad(b *testing.B) {
-	for name, whole := range map[string]bool{"rules": false, "object": true} {
-		b.Run(name, func(b *testing.B) {
-			dir := dirOf(b, files{"a.rego": valid, "gateway.rego": shipped(b, "gateway.rego"), "gateway_test.rego": shipped(b, "gateway_test.rego")})
-			write(b, dir, "list.rego", strings.Replace(list(10000, whole), gatewayOpen, "", 1))
-			if whole {
+	const looks = "\nforbidden contains \"contractors\" if {\n\tendpoints[input.endpoint].owner == \"team-support\"\n\t\"contractors\" in input.user.groups\n}\n"
+	for _, bm := range []struct {
+		name, more string
+		whole      bool
+	}{{"rules", "", false}, {"object", "", true}, {"looked up", looks, false}} {
+		b.Run(bm.name, func(b *testing.B) {
+			dir := dirOf(b, files{"a.rego": valid, "gateway.rego": shipped(b, "gateway.rego") + bm.more, "gateway_test.rego": shipped(b, "gateway_test.rego")})
+			write(b, dir, "list.rego", strings.Replace(list(10000, bm.whole), gatewayOpen, "", 1))
+			if bm.whole {
 				write(b, dir, "gateway.rego", gatewayHead+gatewayOpen)
 				write(b, dir, "gateway_test.rego", "package isogate.gateway_test\n")
 			}

@@ -207,7 +207,8 @@ func TestEachPackageHasItsInput(t *testing.T) {
 	}
 }
 
-// A decision is constant only if no input can change it, an error included.
+// A decision is constant only if no input can change it, an error included. One that looks the call's endpoint up is evaluated in any case: to find out
+// more would cost an evaluation for each endpoint.
 func TestConstantDecisions(t *testing.T) {
 	const yes = `decision := {"allow": true, "reason": "x"}`
 	tests := []struct {
@@ -219,6 +220,8 @@ func TestConstantDecisions(t *testing.T) {
 		{"something listed", yes + " if count(words) == 0\ndecision := {\"allow\": false, \"reason\": \"y\"} if count(words) > 0\nwords contains \"w\" if {\n\tsome x in list\n\tx == input.caller\n}\nlist := {\"a\"}", false},
 		{"a conflict for some", yes + "\ndecision := {\"allow\": false, \"reason\": \"y\"} if startswith(input.path, \"/x\")", false},
 		{"an error for some", yes + " if not input.path == \"/x\"", false},
+		{"all endpoints looked at, for every call alike", yes + " if count(words) == 0\nwords contains \"w\" if {\n\tsome e in endpoints\n\te.owner == \"nobody\"\n}", true},
+		{"the endpoint looked up, behind what nobody fulfils", yes + " if count(words) == 0\nwords contains \"w\" if {\n\tfalse\n\tendpoints[input.endpoint].body == \"opaque\"\n}", false},
 		{"a word of the input", `decision := {"allow": true, "reason": input.method} if startswith(input.path, "/x")` + "\nelse := " + `{"allow": true, "reason": "x"}`, false},
 	}
 	for _, tt := range tests {
