@@ -61,15 +61,15 @@ func (w *watcher) watch(ctx context.Context) {
 	}
 	// What was caught in motion is left to rest before more work is spent on it.
 	if w.moving && !(sleep(ctx, settleTime) && s.still()) {
-		w.seen = ""
+		w.read = time.Time{}
 		return
 	}
 	b, err := s.load(ctx)
-	if !sleep(ctx, settleTime-time.Since(w.read)) {
+	if !sleep(ctx, settleTime-time.Since(w.read)) { // a load that ctx ended says nothing of the policies
 		return
 	}
 	if w.moving = !s.still(); w.moving {
-		w.seen = ""
+		w.read = time.Time{}
 		return
 	}
 	w.reported = s.id
@@ -126,12 +126,11 @@ func (s state) load(ctx context.Context) (*Bundle, error) {
 	return s.src.build(ctx, evalLimit)
 }
 
-// sleep reports false if ctx ended first.
+// sleep reports false if ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
-		return false
 	case <-time.After(d):
-		return true
 	}
+	return ctx.Err() == nil
 }

@@ -210,6 +210,32 @@ func TestStill(t *testing.T) {
 	}
 }
 
+// What was caught in motion is looked at again soon, also where nothing is left to see.
+func TestWatchEmptiedInMotion(t *testing.T) {
+	dir := dirOf(t, files{"a.rego": valid, "b.rego": "package b\n"})
+	watched(t, dir, func(t *testing.T, calls func() []report) {
+		wantBundle(t, "start", calls())
+		remove(t, filepath.Join(dir, "b.rego"))
+		time.Sleep(watchEvery + settleTime/2)
+		remove(t, filepath.Join(dir, "a.rego"))
+		time.Sleep(2*watchEvery + 2*settleTime)
+		wantError(t, "emptied", calls(), "no .rego file")
+	})
+}
+
+func TestSleepEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	if !sleep(ctx, -1) {
+		t.Error("no time left, and the context lives")
+	}
+	cancel()
+	for range 100 {
+		if sleep(ctx, -1) {
+			t.Fatal("the context has ended")
+		}
+	}
+}
+
 func TestWatchIsQuick(t *testing.T) {
 	dir := dirOf(t, files{"a.rego": valid})
 	watched(t, dir, func(t *testing.T, calls func() []report) {

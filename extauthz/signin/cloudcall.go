@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"isogate/extauthz/dpop"
@@ -122,16 +124,18 @@ func (f *Federation) get(ctx context.Context, client *http.Client, path, token s
 	return send(client, r)
 }
 
-// send asks, and once more where no answer came although there is time left: a connection that was kept may be gone because an Envoy on the way was
-// replaced, which says nothing of the cloud. A code that the cloud took before the connection was lost is refused the second time: the sign-in
-// fails either way.
+// send asks, and once more where no answer came over a connection that was kept: it may be gone because an Envoy on the way was replaced, which says
+// nothing of the cloud. A code that the cloud took before the connection was lost is refused the second time: the sign-in fails either way.
 func send(client *http.Client, r *http.Request) (cloudAnswer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), client.Timeout)
 	defer cancel()
-	r = r.WithContext(ctx)
+	var kept atomic.Bool
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(c httptrace.GotConnInfo) { kept.Store(c.Reused) },
+	}))
 	r.Header.Set("Accept", "application/json")
 	answer, err := client.Do(r)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && kept.Load() && ctx.Err() == nil {
 		answer, err = sendAgain(client, r)
 	}
 	if err != nil {

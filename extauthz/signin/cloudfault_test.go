@@ -233,35 +233,53 @@ func TestKeysStayFresh(t *testing.T) {
 	})
 }
 
-// A connection that is lost once, at any call, is nobody's trouble; what is asked again has an assertion and a proof of its own, which this cloud takes
-// once only.
+// A connection that was kept and is lost, at any call, is nobody's trouble; what is asked again has an assertion and a proof of its own, which this cloud
+// takes once only. Where a new connection comes to nothing, the cloud is asked no second time.
 func TestALostConnectionIsNoFault(t *testing.T) {
 	r := newOutside(t)
-	c := r.clouds["acme"]
-	for _, path := range []string{cloudPAR, cloudToken, cloudSession, cloudRevoke} {
-		c.change(func(c *cloud) {
-			c.instead[path] = func(w http.ResponseWriter, req *http.Request) {
-				c.change(func(c *cloud) { delete(c.instead, path) })
-				_, _ = io.Copy(io.Discard, req.Body)
-				hangUp(w, req)
-			}
-		})
+	c, f := r.clouds["acme"], r.federation("acme")
+	once := func(w http.ResponseWriter, req *http.Request) {
+		c.change(func(c *cloud) { delete(c.instead, req.URL.Path) })
+		_, _ = io.Copy(io.Discard, req.Body)
+		hangUp(w, req)
+	}
+	// lost does something while the connection that it is done over is lost, and says how often the path was asked for then.
+	lost := func(path string, do func()) int {
+		t.Helper()
+		if _, err := f.get(t.Context(), f.client, cloudJWKS, "any"); err != nil { // over what is kept from now on
+			t.Fatal(err)
+		}
+		before := c.times(path)
+		c.change(func(c *cloud) { c.instead[path] = once })
+		do()
+		return c.times(path) - before
 	}
 	p := r.person()
-	p.signsIn(supportHost, "kim")
-	f, o := r.federation("acme"), p.at(supportHost)
-	if _, err := f.Check(t.Context(), o); err != nil {
-		t.Error(err)
+	if n := lost(cloudPAR, func() { p.signsIn(supportHost, "kim") }); n != 2 {
+		t.Errorf("pushed %d times", n)
 	}
-	if err := f.Revoke(t.Context(), o); err != nil {
-		t.Error(err)
+	if n := lost(cloudToken, func() { r.person().signsIn(supportHost, "lee") }); n != 3 { // one is for the nonce
+		t.Errorf("redeemed %d times", n)
 	}
-	for path, want := range map[string]int{cloudPAR: 2, cloudToken: 3, cloudSession: 2, cloudRevoke: 2} { // the token endpoint wants its nonce too
-		if got := c.times(path); got != want {
-			t.Errorf("%s was asked %d times, want %d", path, got, want)
+	o := p.at(supportHost)
+	if n := lost(cloudSession, func() {
+		if _, err := f.Check(t.Context(), o); err != nil {
+			t.Error(err)
 		}
+	}); n != 2 {
+		t.Errorf("checked %d times", n)
 	}
-	if alive := c.living(); len(alive) != 0 {
-		t.Errorf("alive: %v", alive)
+	if n := lost(cloudRevoke, func() {
+		if err := f.Revoke(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+	}); n != 2 {
+		t.Errorf("revoked %d times", n)
+	}
+	f.client.CloseIdleConnections()
+	before := c.times(cloudSession)
+	c.change(func(c *cloud) { c.instead[cloudSession] = hangUp })
+	if _, err := f.Check(t.Context(), o); !errors.Is(err, errCloud) || c.times(cloudSession)-before != 1 {
+		t.Errorf("over a new connection: %v, after %d times", err, c.times(cloudSession)-before)
 	}
 }

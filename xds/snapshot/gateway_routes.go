@@ -48,15 +48,24 @@ var ofTheCaller = []string{"authorization", "dpop", "cookie"}
 
 // byPath leads from the shape of a path, and then from its beginning, to the routes that can match it.
 func (b *builder) byPath(list []*template, host string, lists *Lists) *matcherv3.Matcher {
-	byShape := map[shape][]*template{}
+	of := map[shape][]*template{}
 	for _, t := range list {
-		byShape[t.shape()] = append(byShape[t.shape()], t)
+		of[t.shape()] = append(of[t.shape()], t)
 	}
+	return b.byShape(slices.SortedFunc(maps.Keys(of), shape.compare), func(s shape) *matcherv3.Matcher { return b.byBeginning(of[s], host, lists) })
+}
+
+// byShape halves the shapes until one is left, since finding out whether a path has one costs time that grows with the path.
+func (b *builder) byShape(shapes []shape, then func(shape) *matcherv3.Matcher) *matcherv3.Matcher {
 	var ways []*matcherv3.Matcher_MatcherList_FieldMatcher
-	for _, s := range slices.SortedFunc(maps.Keys(byShape), shape.compare) {
+	for _, some := range halves(shapes) {
+		next := then
+		if len(some) > 1 {
+			next = func(shape) *matcherv3.Matcher { return b.byShape(some, then) }
+		}
 		ways = append(ways, &matcherv3.Matcher_MatcherList_FieldMatcher{
-			Predicate: b.ofShape(s),
-			OnMatch:   &matcherv3.Matcher_OnMatch{OnMatch: &matcherv3.Matcher_OnMatch_Matcher{Matcher: b.byBeginning(byShape[s], host, lists)}},
+			Predicate: b.matching(patternOf(some)),
+			OnMatch:   &matcherv3.Matcher_OnMatch{OnMatch: &matcherv3.Matcher_OnMatch_Matcher{Matcher: next(some[0])}},
 		})
 	}
 	return &matcherv3.Matcher{
@@ -65,14 +74,14 @@ func (b *builder) byPath(list []*template, host string, lists *Lists) *matcherv3
 	}
 }
 
-func (b *builder) ofShape(s shape) *matcherv3.Matcher_MatcherList_Predicate {
+func (b *builder) matching(pattern string) *matcherv3.Matcher_MatcherList_Predicate {
 	return &matcherv3.Matcher_MatcherList_Predicate{MatchType: &matcherv3.Matcher_MatcherList_Predicate_SinglePredicate_{
 		SinglePredicate: &matcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 			Input: b.target(),
 			Matcher: &matcherv3.Matcher_MatcherList_Predicate_SinglePredicate_ValueMatch{ValueMatch: &matcherv3.StringMatcher{
 				MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{
 					EngineType: &matcherv3.RegexMatcher_GoogleRe2{GoogleRe2: &matcherv3.RegexMatcher_GoogleRE2{}},
-					Regex:      s.pattern(),
+					Regex:      pattern,
 				}},
 			}},
 		},

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -35,35 +34,6 @@ func newTemplate(e *policies.Endpoint) *template {
 
 // variable cannot be a literal segment.
 const variable = "{}"
-
-// shape is what can be told of a path without its words: how many segments it has, none of them empty, and whether a slash follows the last.
-type shape struct {
-	segments int
-	slash    bool
-}
-
-func (t *template) shape() shape {
-	if n := len(t.segments) - 1; t.segments[n] == "" {
-		return shape{n, true}
-	}
-	return shape{len(t.segments), false}
-}
-
-func (s shape) compare(other shape) int {
-	if s.segments == other.segments && s.slash != other.slash {
-		return map[bool]int{false: -1, true: 1}[s.slash]
-	}
-	return cmp.Compare(s.segments, other.segments)
-}
-
-// pattern matches the paths of a shape, with any query behind them, in RE2's syntax.
-func (s shape) pattern() string {
-	slash := ""
-	if s.slash {
-		slash = "/"
-	}
-	return fmt.Sprintf(`(?:/%s){%d}%s(?:\?.*)?`, policies.Segment, s.segments, slash)
-}
 
 // endsInVariables tells whether nothing but variables comes behind the literal. Then the paths of its shape that begin with the literal are just those
 // that it matches.
