@@ -102,6 +102,7 @@ func (r *Remote) await(ctx context.Context, now time.Time) error {
 		case <-time.After(next):
 			flight, _ = r.start(r.now())
 		case <-ctx.Done():
+			flight = nil // it is closed, and would hide that there was no time
 		}
 	}
 	select {
