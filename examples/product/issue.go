@@ -1,6 +1,9 @@
 package product
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 const issuePrefix = "/rest/api/issue/"
 
@@ -31,11 +34,35 @@ func issue(key string) (Issue, bool) {
 	return Issue{key, fields}, ok
 }
 
-func serveIssue(w http.ResponseWriter, key string) {
-	found, ok := issue(key)
-	if !ok {
-		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such issue"})
-		return
+// Comment is what was said on an issue, by a team.
+type Comment struct {
+	Team string `json:"team"`
+	Text string `json:"text"`
+	Said string `json:"said"` // RFC 3339
+}
+
+// comments are those of a sample.
+func comments(key string) []Comment {
+	samples := map[string][]Comment{
+		"OPS-1": {
+			{"platform", "Attachments are copied although nothing in them has changed.", "2026-03-02T09:30:00Z"},
+			{"storage", "We can keep a list of what was copied last time.", "2026-03-02T14:10:00Z"},
+		},
+		"PAY-7": {{"finance", "The ledger rounds each line, the invoice rounds the sum.", "2026-03-05T11:20:00Z"}},
 	}
-	writeJSON(w, http.StatusOK, found)
+	return append([]Comment{}, samples[key]...) // none is an empty list
+}
+
+// serveIssue answers /KEY with an issue, and /KEY/comments with what was said on it.
+func serveIssue(w http.ResponseWriter, path string) {
+	key, rest, deeper := strings.Cut(path, "/")
+	found, ok := issue(key)
+	switch {
+	case !ok || deeper && rest != "comments":
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such issue"})
+	case deeper:
+		writeJSON(w, http.StatusOK, map[string][]Comment{"comments": comments(key)})
+	default:
+		writeJSON(w, http.StatusOK, found)
+	}
 }

@@ -160,7 +160,11 @@ func TestIssue(t *testing.T) {
 		{"known", issues(), "OPS-1", 200, `"key":"OPS-1","fields":{"summary":"Backups`},
 		{"unknown", issues(), "OPS-99", 404, "no such issue"},
 		{"none", issues(), "", 404, "no such issue"},
-		{"deeper", issues(), "OPS-1/comments", 404, "no such issue"},
+		{"comments", issues(), "OPS-1/comments", 200, `{"comments":[{"team":"platform","text":"Attachments`},
+		{"no comments", issues(), "OPS-2/comments", 200, `{"comments":[]}`},
+		{"comments of none", issues(), "OPS-99/comments", 404, "no such issue"},
+		{"anything else of one", issues(), "OPS-1/votes", 404, "no such issue"},
+		{"a slash too much", issues(), "OPS-1/", 404, "no such issue"},
 		{"another product echoes", wiki, "OPS-1", 200, `"name":"wiki"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

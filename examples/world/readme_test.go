@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,5 +68,18 @@ func TestEntriesOfTheREADME(t *testing.T) {
 	}
 	if e, ok := bundle.Match("issues", "GET", "/rest/api/issue/OPS-1/comments", lastDay); !ok || e.ID != "issue.comments" {
 		t.Errorf("%v, %v", e, ok)
+	}
+}
+
+// The endpoint that the README exposes is one of the demo's product: refused before, answered after.
+func TestEndpointOfTheREADME(t *testing.T) {
+	b := member(t, "bob")
+	call := calls(t, b, "support").To("issues", "GET", "/rest/api/issue/OPS-1/comments?page=1")
+	if a := must(t)(shared.CallSidecar("support", call)); a.Status != 403 || a.Reason() != "not-exposed" {
+		t.Errorf("before: %d %q", a.Status, a.Reason())
+	}
+	exposes(t, strings.Replace(block(t, "rego")[1], `"expires": "2027-06-30",`, "", 1)) // whatever day it is
+	if a := must(t)(shared.CallSidecar("support", call)); a.Status != 200 || !strings.Contains(a.Body, `"comments":[{`) {
+		t.Errorf("after: %d %.300s", a.Status, a.Body)
 	}
 }
