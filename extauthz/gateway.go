@@ -30,33 +30,45 @@ func (l *live) checkUnits() ([]daemon.Unit, error) {
 	return []daemon.Unit{ingress, gateway}, err
 }
 
-// warnOfEntries names what stands on the anonymous allowlist without opening anything.
+// warnOfEntries names what the policies list in vain: entries that open or expose nothing, and callers whose calls no client's tokens can come with.
+// Without a gateway nothing is exposed anyway.
 func (l *live) warnOfEntries(bundle *policies.Bundle) {
 	for _, a := range bundle.AnonymousEndpoints() {
-		switch {
-		case !l.hasProduct(a.Product):
-			l.process.Log.Warn("an anonymous entry opens nothing: the file has no such product", "entry", a.ID, "product", a.Product)
-		case !a.Expires.IsZero() && !time.Now().Before(a.Expires):
-			l.process.Log.Warn("an anonymous entry opens nothing: it has expired", "entry", a.ID, "expired", a.Expires)
-		}
+		l.warnOfIdle("an anonymous entry opens nothing", "entry", a.ID, a.Product, a.Expires)
 	}
-}
-
-// warnOfEndpoints names the endpoints that expose nothing, where there is a gateway to expose them.
-func (l *live) warnOfEndpoints(bundle *policies.Bundle) {
 	if l.state.Load().config.Cloud.Gateway == nil {
 		return
 	}
+	told := map[string]bool{} // a caller may stand in thousands of entries
 	for _, e := range bundle.Endpoints() {
-		switch {
-		case !l.hasProduct(e.Product):
-			l.process.Log.Warn("an endpoint exposes nothing: the file has no such product", "endpoint", e.ID)
-		case !e.Expires.IsZero() && !time.Now().Before(e.Expires):
-			l.process.Log.Warn("an endpoint exposes nothing: it has expired", "endpoint", e.ID)
+		if l.warnOfIdle("an endpoint exposes nothing", "endpoint", e.ID, e.Product, e.Expires) {
+			continue
+		}
+		for _, caller := range e.Callers {
+			if !told[caller] {
+				told[caller] = true
+				l.warnOfStranger(caller, e.ID)
+			}
 		}
 	}
 }
 
-func (l *live) hasProduct(id string) bool {
-	return slices.ContainsFunc(l.state.Load().config.Cloud.Products, func(p topology.Product) bool { return p.ID == id })
+// warnOfStranger logs a caller that no client of the file admits.
+func (l *live) warnOfStranger(caller, endpoint string) {
+	if !slices.ContainsFunc(l.state.Load().config.Cloud.Clients, func(c topology.Client) bool { return c.Admits(caller) }) {
+		l.process.Log.Warn("an endpoint names a caller that the file does not have", "endpoint", endpoint, "caller", caller)
+	}
+}
+
+// warnOfIdle tells whether an entry has no effect, and logs why: the file does not have its product, or its last day is over.
+func (l *live) warnOfIdle(what, kind, id, product string, end time.Time) bool {
+	switch {
+	case !slices.ContainsFunc(l.state.Load().config.Cloud.Products, func(p topology.Product) bool { return p.ID == product }):
+		l.process.Log.Warn(what+": the file has no such product", kind, id, "product", product)
+	case !end.IsZero() && !time.Now().Before(end):
+		l.process.Log.Warn(what+": it has expired", kind, id, "expires", end.AddDate(0, 0, -1).Format(time.DateOnly))
+	default:
+		return false
+	}
+	return true
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 	"isogate/extauthz/dpop"
 	"isogate/extauthz/kv"
 	"isogate/extauthz/session"
-	"isogate/policies"
 )
 
 // crossing is a file with a gateway.
@@ -148,33 +148,83 @@ func TestEachSocketHasItsOwnRules(t *testing.T) {
 	}
 }
 
-// The log says which endpoints expose nothing, by their ids alone.
-func TestEndpointsThatExposeNothing(t *testing.T) {
-	folder := t.TempDir()
-	for name, text := range map[string]string{
-		"ingress.rego": "package isogate.ingress\nanonymous := {}\ndecision := {\"allow\": true, \"reason\": \"signed-in\"}\n",
-		"gateway.rego": "package isogate.gateway\n" + exposing("issue.read", "issues", "/a") + exposing("page.read", "wiki", "/b") +
-			strings.Replace(exposing("issue.old", "issues", "/c"), "}", `, "expires": "2020-01-01"}`, 1) + "decision := {\"allow\": true, \"reason\": \"exposed\"}\n",
+// The log says what the policies list in vain: entries by their ids, callers by their names, each once, last days as they stand in the policies.
+func TestEntriesInVain(t *testing.T) {
+	files := map[string]string{
+		"ingress.rego": "package isogate.ingress\n" + opening("ok", "issues", "") + opening("old", "issues", "2020-02-29") + opening("none", "wiki", "") +
+			"decision := {\"allow\": true, \"reason\": \"signed-in\"}\n",
+		"gateway.rego": "package isogate.gateway\n" + exposing("issue.read", "issues", "/a") + strings.Replace(exposing("page.read", "wiki", "/b"), "support", "suport", 1) +
+			strings.Replace(exposing("issue.old", "issues", "/c"), "}", `, "expires": "2020-01-01"}`, 1) +
+			strings.Replace(exposing("issue.typo", "issues", "/d"), `/support"`, `/support", "spiffe://commercial.example/suport", "spiffe://other.example/support"`, 1) +
+			strings.Replace(exposing("issue.typo.too", "issues", "/e"), "support", "suport", 1) +
+			"decision := {\"allow\": true, \"reason\": \"exposed\"}\n",
+	}
+	const (
+		anonymous = `msg="an anonymous entry opens nothing: the file has no such product" entry=none product=wiki
+msg="an anonymous entry opens nothing: it has expired" entry=old expires=2020-02-29
+`
+		endpoints = `msg="an endpoint exposes nothing: it has expired" endpoint=issue.old expires=2020-01-01
+msg="an endpoint names a caller that the file does not have" endpoint=issue.typo caller=spiffe://commercial.example/suport
+msg="an endpoint names a caller that the file does not have" endpoint=issue.typo caller=spiffe://other.example/support
+msg="an endpoint exposes nothing: the file has no such product" endpoint=page.read product=wiki
+`
+		admitting = `redirect_uris: ["https://id.commercial.example/cb"], callers: ["spiffe://commercial.example/support"]}`
+	)
+	for _, tt := range []struct{ name, file, want string }{
+		{"without a gateway", whole, anonymous},
+		{"with one", strings.Replace(crossing, `redirect_uris: ["https://id.commercial.example/cb"]}`, admitting, 1), anonymous + endpoints},
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+		in := openInside(t, tt.file)
+		in.follow(files)
+		if got := in.warned(); got != tt.want {
+			t.Errorf("%s:\n%s", tt.name, got)
+		}
+		if !strings.Contains(tt.file, admitting) {
+			continue
+		}
+		if err := in.edit(`, callers: ["spiffe://commercial.example/support"]`, ""); err != nil {
 			t.Fatal(err)
 		}
+		if got := in.warned(); !strings.Contains(got, "endpoint=issue.read caller=spiffe://commercial.example/support\n") {
+			t.Errorf("a caller that is taken out of the file:\n%s", got)
+		}
 	}
-	bundle, err := policies.Load(t.Context(), folder)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// follow puts policies into their folder and watches it until they are read.
+func (in *inside) follow(files map[string]string) {
+	in.t.Helper()
+	for name, text := range files {
+		write(in.t, filepath.Join(string(in.state.Load().config.ExtAuthz.Policies), name), text)
 	}
-	in := openInside(t, crossing)
-	in.warnOfEndpoints(bundle)
-	got := in.log.String()
-	if strings.Count(got, "\n") != 2 || !strings.Contains(got, "no such product\" endpoint=page.read") || !strings.Contains(got, "expired\" endpoint=issue.old") {
-		t.Errorf("%s", got)
+	ctx, cancel := context.WithCancel(in.t.Context())
+	done := make(chan error)
+	go func() { done <- in.watchPolicies(ctx) }()
+	for end := time.Now().Add(20 * time.Second); in.bundle.Load() == nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
-	in = openInside(t, whole)
-	in.warnOfEndpoints(bundle)
-	if in.log.Len() > 0 {
-		t.Errorf("without a gateway: %s", in.log)
+	cancel()
+	if err := <-done; err != nil || in.bundle.Load() == nil {
+		in.t.Fatalf("%v\n%s", err, in.log)
 	}
+}
+
+// warned are the warnings of the log, each from its message on.
+func (in *inside) warned() (lines string) {
+	for line := range strings.Lines(in.log.String()) {
+		if _, message, is := strings.Cut(line, "level=WARN "); is {
+			lines += message
+		}
+	}
+	return lines
+}
+
+func opening(id, product, expires string) string {
+	end := ""
+	if expires != "" {
+		end = `, "expires": "` + expires + `"`
+	}
+	return `anonymous["` + id + `"] := {"product": "` + product + `", "method": "GET", "path": "/` + id + `", "purpose": "p", "owner": "o"` + end + "}\n"
 }
 
 func exposing(id, product, path string) string {

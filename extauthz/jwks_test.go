@@ -13,7 +13,11 @@ import (
 func TestPrintJWKS(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "client")
 	var first, again, faults bytes.Buffer
-	if printJWKS([]string{dir}, &first, &faults) != 0 || printJWKS([]string{dir}, &again, &faults) != 0 || faults.Len() > 0 || first.String() != again.String() {
+	if printJWKS([]string{dir}, &first, &faults) != 0 || faults.String() != "made a first key in "+dir+"\n" {
+		t.Fatalf("%s%s", &first, &faults)
+	}
+	faults.Reset()
+	if printJWKS([]string{dir}, &again, &faults) != 0 || faults.Len() > 0 || first.String() != again.String() {
 		t.Fatalf("%s%s%s", &first, &again, &faults)
 	}
 	if _, err := keys.ParseJWKS(first.Bytes()); err != nil || strings.Contains(first.String(), `"d"`) {

@@ -213,7 +213,11 @@ func (l *live) reloadFile() error {
 			return fmt.Errorf("%s: %s has changed: restart extauthz, xds and the Envoys for that", l.process.File, what)
 		}
 	}
-	return l.apply(fresh)
+	if err := l.apply(fresh); err != nil {
+		return err
+	}
+	l.warnOfEntries(l.bundle.Load())
+	return nil
 }
 
 // reloadKeys also drops the tokens that were made ahead: one by a key that is gone would be refused everywhere.
@@ -238,7 +242,6 @@ func (l *live) watchPolicies(ctx context.Context) error {
 			return
 		}
 		l.warnOfEntries(bundle)
-		l.warnOfEndpoints(bundle)
 		l.bundle.Store(bundle)
 		l.process.Admin.Ready("policies", nil)
 		l.process.Admin.Note("policies", bundle.Digest())

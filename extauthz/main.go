@@ -6,12 +6,14 @@
 //	extauthz egress SERVICE -config FILE   run beside the sidecar of a service, of a commercial file; -check likewise
 //	extauthz jwks FOLDER                   print the public half of a folder of signing keys
 //	extauthz policy check DIR              compile policies, run their tests and warn; with explain, say what becomes of a call
+//	extauthz -h                            list these
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -25,22 +27,43 @@ import (
 	"isogate/extauthz/signin"
 )
 
+const help = `extauthz answers Envoy's checks and signs people in, on either side.
+
+  extauthz -config FILE                 answer the checks of the file's side, and serve its door
+  extauthz -config FILE -check          validate the file and exit
+  extauthz egress SERVICE -config FILE  answer the checks of a service's sidecar
+  extauthz jwks FOLDER                  print the public half of a folder of signing keys
+  extauthz policy check DIR             compile policies, run their tests and warn of entries
+  extauthz policy explain …             say what the gateway would do with a call, and why
+
+egress, jwks and policy tell more with -h.
+`
+
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run is the command line: a word of its own, or the daemon of a side. The result is the exit status.
-func run(args []string) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	collectLess()
+	word := ""
 	if len(args) > 0 {
-		switch args[0] {
-		case "jwks":
-			return printJWKS(args[1:], os.Stdout, os.Stderr)
-		case "egress":
-			return runEgress(args[1:], os.Stderr)
-		case "policy":
-			return policy(args[1:], os.Stdout, os.Stderr)
-		}
+		word = args[0]
+	}
+	switch word {
+	case "jwks":
+		return printJWKS(args[1:], stdout, stderr)
+	case "egress":
+		return runEgress(args[1:], stderr)
+	case "policy":
+		return policy(args[1:], stdout, stderr)
+	case "-h", "-help", "--help", "help":
+		fmt.Fprint(stdout, help)
+		return 0
+	}
+	if word != "" && word[0] != '-' {
+		fmt.Fprintf(stderr, "unknown command %q\n\n%s", word, help)
+		return 2
 	}
 	return daemon.Main("extauthz", args, loadConfig, start)
 }

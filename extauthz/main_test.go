@@ -37,6 +37,39 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+func TestCommandLine(t *testing.T) {
+	for _, tt := range []struct {
+		args        []string
+		exit        int
+		out, faults string
+	}{
+		{[]string{"-h"}, 0, help, ""},
+		{[]string{"--help"}, 0, help, ""},
+		{[]string{"help"}, 0, help, ""},
+		{[]string{"polcy"}, 2, "", "unknown command \"polcy\"\n\n" + help},
+		{[]string{"polcy", "-h"}, 2, "", "unknown command \"polcy\"\n\n" + help},
+	} {
+		var out, faults bytes.Buffer
+		if exit := run(tt.args, &out, &faults); exit != tt.exit || out.String() != tt.out || faults.String() != tt.faults {
+			t.Errorf("%q: %d\n%s\n%s", tt.args, exit, &out, &faults)
+		}
+	}
+	for _, word := range []string{"jwks", "egress", "policy"} {
+		var out, faults bytes.Buffer
+		if exit := run([]string{word, "-h"}, &out, &faults); exit != 2 || !strings.Contains(faults.String(), "extauthz "+word) {
+			t.Errorf("%s -h: %d\n%s%s", word, exit, &out, &faults)
+		}
+		if !strings.Contains(help, "\n  extauthz "+word+" ") {
+			t.Errorf("the help does not name %s", word)
+		}
+	}
+	for _, args := range [][]string{nil, {""}, {"-config"}, {"-config", "x", "jwks"}} {
+		if c, output := command(args...); c.Run() == nil || strings.Contains(output.String(), "unknown command") {
+			t.Errorf("%q: %s", args, output)
+		}
+	}
+}
+
 // record is an output that a test can read while it is written.
 type record struct {
 	mu  sync.Mutex

@@ -118,7 +118,6 @@ func (c *control) apply(config *Config) error {
 		c.remote.Allow(access)
 	}
 	c.config, c.files, c.ends = config, files, c.bundle.NextEnd(now)
-	c.warnOfEndpoints()
 	c.expiry.Reset()
 	for file, leaf := range files.leaves() {
 		c.expiry.WithLabelValues(file).Set(float64(leaf.NotAfter.Unix()))

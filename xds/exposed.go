@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"isogate/envoy/daemon"
@@ -46,7 +45,6 @@ func (c *control) policiesChanged(admin *daemon.Admin, bundle *policies.Bundle, 
 	if err != nil {
 		return
 	}
-	c.warnOfEndpoints()
 	admin.Ready("policies", nil)
 	admin.Note("policies", bundle.Digest())
 }
@@ -91,18 +89,4 @@ func (c *control) endpointsEnd() {
 		return
 	}
 	c.log.Info("endpoints have ended")
-}
-
-// warnOfEndpoints names those that expose nothing. The caller holds the lock.
-func (c *control) warnOfEndpoints() {
-	now := c.now()
-	for _, e := range c.bundle.Endpoints() {
-		known := slices.ContainsFunc(c.config.Cloud.Products, func(p topology.Product) bool { return p.ID == e.Product })
-		switch {
-		case !known:
-			c.log.Warn("an endpoint exposes nothing: the file has no such product", "endpoint", e.ID, "product", e.Product)
-		case !e.Expires.IsZero() && !now.Before(e.Expires):
-			c.log.Warn("an endpoint exposes nothing: it has expired", "endpoint", e.ID, "expired", e.Expires)
-		}
-	}
 }

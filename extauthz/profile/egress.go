@@ -51,8 +51,9 @@ func (e *Egress) Decide(_ context.Context, r check.Request) check.Verdict {
 }
 
 func (e *Egress) decide(r check.Request) check.Verdict {
-	if !isCall(r) {
-		return check.Deny(http.StatusBadRequest, check.BadRequest, false, "")
+	if detail := fault(r); detail != "" {
+		p := page.Problem{Status: http.StatusBadRequest, Reason: string(check.BadRequest), Detail: detail}
+		return check.Verdict{Reason: check.BadRequest, Answer: p.Answer()}
 	}
 	carried, err := e.carrier.Open(r.Header.Get(HeaderToken))
 	if err != nil {
@@ -74,15 +75,25 @@ func (e *Egress) decide(r check.Request) check.Verdict {
 	}}
 }
 
-// isCall tells whether a request can be read in one way only, and as a call to a product. An upgrade would be a way to talk on without further
-// checks.
-func isCall(r check.Request) bool {
+// fault says, to the developer of a service, why a request cannot be read in one way only, and as a call to a product; nothing if it can. An upgrade
+// would be a way to talk on without further checks.
+func fault(r check.Request) string {
 	for _, name := range []string{HeaderCloud, HeaderToken, HeaderProduct} {
 		if len(r.Header[name]) != 1 {
-			return false
+			return HeaderCloud + ", " + HeaderToken + " and " + HeaderProduct + " must each be there once."
 		}
 	}
-	return topology.IsName(r.Header.Get(HeaderProduct)) && !unclear(r.Header) && len(r.Path) <= maxCalled
+	switch {
+	case !topology.IsName(r.Header.Get(HeaderProduct)):
+		return HeaderProduct + " must be the id of one product."
+	case len(r.Header["upgrade"]) > 0:
+		return "A call cannot be upgraded."
+	case unclear(r.Header):
+		return "accept, content-type and if-none-match may each be there only once."
+	case len(r.Path) > maxCalled:
+		return fmt.Sprintf("The path must not be longer than %d bytes.", maxCalled)
+	}
+	return ""
 }
 
 // prove makes the proof of possession of a call. It names the product's host at the gateway of that cloud alone, so it is good nowhere else.

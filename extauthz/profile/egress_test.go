@@ -243,6 +243,31 @@ func TestCallsThatAreNotCalls(t *testing.T) {
 	}
 }
 
+// A program's developer reads why a request is no call. Nothing of the request stands there.
+func TestWhatIsWrongWithACall(t *testing.T) {
+	o := newOutbound(t)
+	const once = "x-isolated-cloud-id, x-isolated-cloud-token and x-isolated-cloud-product must each be there once."
+	for _, tt := range []struct {
+		name   string
+		in     check.Request
+		detail string
+	}{
+		{"no cloud", o.instead(HeaderCloud), once},
+		{"two tokens", o.instead(HeaderToken, o.carried(), o.carried()), once},
+		{"one product twice", o.instead(HeaderProduct, "issues", "issues"), once},
+		{"two products in one", o.instead(HeaderProduct, "issues,wiki"), "x-isolated-cloud-product must be the id of one product."},
+		{"an upgrade", o.call("GET", "/x", "upgrade", "websocket", "connection", "Upgrade"), "A call cannot be upgraded."},
+		{"two of accept", o.call("GET", "/x", "accept", "a/b", "accept", "c/d"), "accept, content-type and if-none-match may each be there only once."},
+		{"a long path", o.call("GET", "/"+strings.Repeat("x", maxCalled)), "The path must not be longer than 4096 bytes."},
+		{"a navigation", with(o.instead(HeaderToken), navigation...), once},
+	} {
+		want := `{"type":"about:blank","title":"Bad Request","status":400,"detail":"` + tt.detail + `","reason":"bad-request"}` + "\n"
+		if v := o.expect(tt.in, deny(400, check.BadRequest)); string(v.Answer.Body) != want {
+			t.Errorf("%s: %s", tt.name, v.Answer.Body)
+		}
+	}
+}
+
 // A token that leaked from one service is useless at another's sidecar, without the sidecar's key, after five minutes, and for another cloud.
 // CVE-2024-47616: so is everything else that we seal.
 func TestTokensThatDoNotCall(t *testing.T) {
