@@ -35,7 +35,7 @@ flags of explain:
 // policy tells people what a directory of policies means, without a daemon.
 func policy(args []string, stdout, stderr io.Writer) int {
 	switch {
-	case len(args) == 2 && args[0] == "check":
+	case len(args) == 2 && args[0] == "check" && !strings.HasPrefix(args[1], "-"): // a flag, such as -h, is no directory
 		return policyCheck(args[1], stdout, stderr)
 	case len(args) > 0 && args[0] == "explain":
 		return policyExplain(args[1:], stdout, stderr)
@@ -57,7 +57,7 @@ func policyCheck(dir string, stdout, stderr io.Writer) int {
 		return policyFault
 	}
 	for _, w := range warnings {
-		fmt.Fprintf(stdout, "warning: %s %s\n", w.Entry, w.Text)
+		fmt.Fprintf(stdout, "warning: %v\n", w)
 	}
 	fmt.Fprintf(stdout, "the policies hold, %d warnings\n", len(warnings))
 	return 0

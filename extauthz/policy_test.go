@@ -34,6 +34,10 @@ decision := {"allow": false, "reason": "guest"} if "guests" in input.user.groups
 
 func TestPolicy(t *testing.T) {
 	good, bad := policyDir(t, ""), policyDir(t, "test_no if false\n")
+	ingress := policyDir(t, "")
+	if err := os.Remove(filepath.Join(ingress, "gateway.rego")); err != nil {
+		t.Fatal(err)
+	}
 	explain := func(dir, method, target string, flags ...string) []string {
 		return append(append([]string{"explain", "-caller", policyCaller}, flags...), dir, "issues", method, target)
 	}
@@ -44,6 +48,12 @@ func TestPolicy(t *testing.T) {
 		out  string // a piece of what is printed
 	}{
 		{"check", []string{"check", good}, 0, `warning: endpoints["issue.read"] has no owner`},
+		{"check, no gateway", []string{"check", ingress}, 0,
+			"warning: no file is of package isogate.gateway: a cloud with a gateway refuses this folder; put gateway.rego there\nthe policies hold, 1 warnings\n"},
+		{"help", []string{"-h"}, policyUsage, "usage:"},
+		{"help of check", []string{"check", "-h"}, policyUsage, "usage:"},
+		{"help of explain", []string{"explain", "-h"}, policyUsage, "usage:"},
+		{"semicolon", explain(good, "GET", "/issue/A;a"), policyDenied, "endpoint issue.read: {key} takes no ; ? or # in any spelling\ndenied\n"},
 		{"check, failing test", []string{"check", bad}, policyFault, "test_no failed"},
 		{"check, nothing there", []string{"check", filepath.Join(good, "x")}, policyFault, "no such file"},
 		{"allowed", explain(good, "GET", "/issue/A?fields=x", "-groups", "staff", "-amr", "pwd,otp"), 0, "says allowed: exposed\nallowed\n"},

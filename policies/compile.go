@@ -29,6 +29,9 @@ func compile(ctx context.Context, files []file, limit time.Duration) (*program, 
 	if err != nil {
 		return nil, err
 	}
+	if err := strayPackages(modules, tests); err != nil {
+		return nil, err
+	}
 	maps.Copy(modules, builtIn())
 	if len(x.computed) > 0 {
 		if err := x.compute(ctx, modules, tests, limit); err != nil {
@@ -115,19 +118,32 @@ func newCompiler() *ast.Compiler {
 		SetErrorLimit(0) // all of them
 }
 
-// compileFaults says of a function that exists in OPA, but not here, that it was left out on purpose.
+// compileFaults says of a function that exists in OPA, but not here, that it was left out on purpose, and of an unknown name that quotes may be missing.
 func compileFaults(list ast.Errors) error {
 	const undefined = "undefined function "
 	list.Sort()
 	faults := make([]error, len(list))
 	for i, e := range list {
 		faults[i] = e
+		if name, ok := unsafeName(e); ok {
+			faults[i] = fmt.Errorf("%w; if it is text, write %q", e, name)
+		}
 		name, found := strings.CutPrefix(e.Message, undefined)
 		if found && ast.BuiltinMap[name] != nil {
 			faults[i] = fmt.Errorf("%w: a policy may not use the network, the environment, a clock, randomness or output; remove the call", e)
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// unsafeName is the name that somebody wrote and that nothing gives a value.
+func unsafeName(e *ast.Error) (name string, ok bool) {
+	name, ok = strings.CutPrefix(e.Message, "var ")
+	if !ok || e.Code != ast.UnsafeVarErr {
+		return "", false
+	}
+	name, ok = strings.CutSuffix(name, " is unsafe")
+	return name, ok && isName(name, len(name), "_") && name[0] != '_' // the compiler's own begin with it
 }
 
 // testsAddNothing refuses a rule in a test file under a name that is enforced: its author would believe in it, its

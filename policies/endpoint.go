@@ -37,6 +37,8 @@ type Endpoint struct {
 const (
 	BodyNone   = "none"   // nothing; the only one for GET, HEAD and DELETE
 	BodyOpaque = "opaque" // any content, passed on without a look at it
+
+	bodies = `"` + BodyNone + `" or "` + BodyOpaque + `"`
 )
 
 // Admits tells whether a caller, by the SPIFFE id of its certificate, is listed.
@@ -110,6 +112,9 @@ func (b *Bundle) addEndpoints(ctx context.Context, list []listed) error {
 	crowd, err := conflicts(ctx, b.endpoints)
 	for _, c := range crowd {
 		id := b.endpoints[c.index].ID
+		if c.beside != nil {
+			c.why = overlapFault(&b.endpoints[c.index], c.beside, at[c.beside.ID])
+		}
 		faults = append(faults, fault(at[id], "endpoints[%q]: %s", id, c.why))
 	}
 	b.byID, b.routes = make(map[string]*Endpoint, len(b.endpoints)), routes{}
@@ -130,7 +135,7 @@ func parseEndpoint(key, value ast.Value) (e Endpoint, wrong []string) {
 		{key: "method", required: true, text: &e.Method},
 		{key: "path", required: true, text: &e.Path},
 		{key: "query", list: &e.Query},
-		{key: "body", required: true, text: &e.Body},
+		{key: "body", required: true, text: &e.Body, choice: bodies},
 		{key: "callers", required: true, list: &e.Callers},
 		{key: "purpose", text: &e.Purpose},
 		{key: "owner", text: &e.Owner},
@@ -152,7 +157,7 @@ func (e *Endpoint) faults() (wrong []string) {
 	switch {
 	case e.Body == "" || e.Body == BodyNone:
 	case e.Body != BodyOpaque:
-		say("body %q; it must be %q or %q", e.Body, BodyNone, BodyOpaque)
+		say("body %q; it must be %s", e.Body, bodies)
 	case !slices.Contains(withBody, e.Method):
 		say("body %q; a %s request carries none, write %q", e.Body, e.Method, BodyNone)
 	}

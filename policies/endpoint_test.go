@@ -132,6 +132,8 @@ func TestEndpointFaults(t *testing.T) {
 		{"lower-case method", exposed("x", "method", `"get"`), []string{`method "get"`}},
 		{"no body key", exposed("x", "body", ""), []string{"body is missing"}},
 		{"unknown body", exposed("x", "body", `"fields"`), []string{`body "fields"`}},
+		{"body is no text", exposed("x", "body", "true"), []string{`gateway.rego:4: endpoints["x"]: body must be "none" or "opaque"`}},
+		{"quotes forgotten", exposed("x", "query", "[page]"), []string{"gateway.rego:4", `var page is unsafe; if it is text, write "page"`}},
 		{"body of GET", exposed("x", "body", `"opaque"`), []string{`a GET request carries none`}},
 		{"body of DELETE", exposed("x", "method", `"DELETE"`, "body", `"opaque"`), []string{`a DELETE request carries none`}},
 		{"no callers", exposed("x", "callers", "[]"), []string{"callers is empty"}},

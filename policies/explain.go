@@ -52,7 +52,7 @@ func (e *Endpoint) refuses(in CrossInput, body bool) (why []string) {
 	return why
 }
 
-// nearby names the endpoints that a call misses by one thing: the method, the product, or the day.
+// nearby names the endpoints that a call misses by one thing: the method, the product, the day, or the spelling.
 func (b *Bundle) nearby(in CrossInput, now time.Time) (why []string) {
 	if b == nil {
 		return nil
@@ -61,6 +61,8 @@ func (b *Bundle) nearby(in CrossInput, now time.Time) (why []string) {
 		e := b.routes[s].find(strings.TrimPrefix(in.Path, "/"), true, time.Time{}) // the ended ones too
 		switch {
 		case e == nil:
+		case s == service{in.Product, in.Method} && !ended(e.Expires, now):
+			why = append(why, fmt.Sprintf("endpoint %s: once it is decoded, the path is another endpoint's; write it without escapes", e.ID))
 		case s == service{in.Product, in.Method}:
 			why = append(why, fmt.Sprintf("endpoint %s ended with %s", e.ID, e.Expires.AddDate(0, 0, -1).Format(time.DateOnly)))
 		case s.product == in.Product && !ended(e.Expires, now):
@@ -69,8 +71,30 @@ func (b *Bundle) nearby(in CrossInput, now time.Time) (why []string) {
 			why = append(why, fmt.Sprintf("endpoint %s is of %s", e.ID, s.product))
 		}
 	}
+	if hint := b.cutShort(in, now); hint != "" {
+		why = append(why, hint)
+	}
 	slices.Sort(why)
 	return why
+}
+
+// uncut puts what only a variable takes in the place of the characters at which products cut a path.
+var uncut = strings.NewReplacer(";", "*", "?", "*", "#", "*", "%3b", "*", "%3B", "*", "%3f", "*", "%3F", "*", "%23", "*")
+
+// cutShort names the variable that would take its segment but for such a character.
+func (b *Bundle) cutShort(in CrossInput, now time.Time) string {
+	path := uncut.Replace(in.Path)
+	e, ok := b.Match(in.Product, in.Method, path, now)
+	if !ok || path == in.Path {
+		return ""
+	}
+	names, taken := strings.Split(e.Path, "/"), strings.Split(path, "/")
+	for i, segment := range strings.Split(in.Path, "/") {
+		if segment != taken[i] {
+			return fmt.Sprintf("endpoint %s: %s takes no ; ? or # in any spelling", e.ID, names[i])
+		}
+	}
+	return ""
 }
 
 func word(allow bool) string {

@@ -101,11 +101,43 @@ func (p *program) checkClosed(ctx context.Context) error {
 	var faults []error
 	set.Foreach(func(t *ast.Term) {
 		if !isClosing(t.Value) {
-			faults = append(faults, fault(rules[0].Location,
+			faults = append(faults, faultAmong(p.givers(rules, t),
 				`closed contains %v, which is none of "gateway", {"caller": SPIFFE id}, {"client": id}, {"cloud": id}`, t))
 		}
 	})
 	return errors.Join(faults...)
+}
+
+// givers are the places that a value of closed comes from: the rules that have it as their key, else where it is written in what the rules with a
+// computed key are made of, else these rules.
+func (p *program) givers(rules []*ast.Rule, value *ast.Term) (at []*ast.Location) {
+	var computed []*ast.Rule
+	for _, r := range rules {
+		switch key := r.Head.Key; {
+		case key == nil || !isLiteral(key.Value):
+			computed = append(computed, r)
+		case key.Equal(value):
+			at = append(at, r.Location)
+		}
+	}
+	if len(at) > 0 {
+		return at
+	}
+	for _, r := range p.reach(computed) {
+		ast.WalkTerms(r, func(t *ast.Term) bool {
+			if t.Location != nil && t.Location.File != "" && t.Equal(value) {
+				at = append(at, t.Location)
+			}
+			return false
+		})
+	}
+	if len(at) > 0 {
+		return at
+	}
+	for _, r := range computed {
+		at = append(at, r.Location)
+	}
+	return at
 }
 
 func isClosing(v ast.Value) bool {

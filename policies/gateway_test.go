@@ -99,6 +99,26 @@ func TestClosedFaults(t *testing.T) {
 	} {
 		refused(t, gatewayOf(t, exposed("x")+line+"\n"), "gateway.rego:5", "closed contains")
 	}
+	const shut, helper = "closed contains \"gateway\"\n", "closed contains x if some x in shut\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"the second":          {shut + `closed contains "gatewy"`, "gateway.rego:5: closed contains"},
+		"an object":           {shut + `closed contains {"callr": "a"}`, "gateway.rego:5: closed contains"},
+		"inside another":      {"closed contains {\"client\": \"gatewy\"}\nclosed contains \"gatewy\"", "gateway.rego:5: closed contains"},
+		"in a condition":      {shut + "closed contains x if {\n\tsome x in [\"gatewy\"]\n}", "gateway.rego:6: closed contains"},
+		"in another rule":     {shut + helper + "shut contains {\"callr\": \"a\"}", "gateway.rego:6: closed contains"},
+		"one set":             {"closed := {\n\t\"gateway\",\n\t\"gatewy\",\n}", "gateway.rego:6: closed contains"},
+		"written twice":       {"closed contains \"gatewy\"\n" + shut + `closed contains "gatewy"`, "(one of gateway.rego:4, gateway.rego:6)"},
+		"computed":            {shut + `closed contains lower("GATEWY")`, "gateway.rego:5: closed contains"},
+		"computed by several": {"closed contains lower(\"GATEWY\")\n" + shut + `closed contains lower("GATEWAY")`, "(one of gateway.rego:4, gateway.rego:6)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(t.Context(), gatewayOf(t, c.text+"\n"))
+			wantPieces(t, err, c.want)
+			if several := strings.Contains(c.want, "one of"); err != nil && strings.Contains(err.Error(), "one of gateway") != several {
+				t.Errorf("several places: %v", err)
+			}
+		})
+	}
 	refused(t, gatewayOf(t, `closed := ["gateway"]`), "gateway.rego:4", "of type array")
 	refused(t, gatewayOf(t, `closed contains "gateway" if input.caller == "a"`), "gateway.rego:4", "closed depends on input")
 }

@@ -9,19 +9,29 @@ import (
 // soon is how long before its end an entry is pointed out.
 const soon = 30 * 24 * time.Hour
 
-// Warning is something about one entry that works and should still be looked at.
+// Warning is something about a directory that works and should still be looked at.
 type Warning struct {
-	Entry string // as it is written in Rego: endpoints["issue.read"]
+	Entry string // as it is written in Rego: endpoints["issue.read"]; empty: it is about the whole directory
 	Text  string // what it is, and what to do
 }
 
-// Check loads dir as Load does, and says what a careful reader would about the entries of a directory that works.
+func (w Warning) String() string {
+	if w.Entry == "" {
+		return w.Text
+	}
+	return w.Entry + " " + w.Text
+}
+
+// Check loads dir as Load does, and says what a careful reader would about a directory that works and its entries.
 func Check(ctx context.Context, dir string, now time.Time) ([]Warning, error) {
 	b, err := Load(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	var list []Warning
+	if !b.crosses {
+		list = append(list, Warning{Text: "no file is of package " + gatewayName + ": a cloud with a gateway refuses this folder; put gateway.rego there"})
+	}
 	for _, a := range b.anonymous {
 		list = append(list, lint("anonymous", a.ID, a.Purpose, a.Owner, a.Expires, now)...)
 	}

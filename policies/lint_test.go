@@ -3,6 +3,7 @@ package policies
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestCheck(t *testing.T) {
@@ -23,6 +24,10 @@ func TestCheck(t *testing.T) {
 	if got, err := Check(t.Context(), dir, date("2027-06-01T00:00:00Z")); err != nil || !slices.Equal(got, want) {
 		t.Errorf("Check = %q, %v; want %q", got, err, want)
 	}
+	want = []Warning{{"", "no file is of package isogate.gateway: a cloud with a gateway refuses this folder; put gateway.rego there"}}
+	if got, err := Check(t.Context(), dirOf(t, files{"a.rego": valid}), time.Now()); err != nil || !slices.Equal(got, want) {
+		t.Errorf("Check without the gateway = %q, %v; want %q", got, err, want)
+	}
 	write(t, dir, "more.rego", "package x\ny := z")
 	if got, err := Check(t.Context(), dir, date("2027-06-01T00:00:00Z")); err == nil || got != nil {
 		t.Errorf("Check = %q, %v; want an error", got, err)
@@ -31,7 +36,8 @@ func TestCheck(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	b := mustLoad(t, gatewayOf(t, exposed("read", "path", `"/issue/{key}"`, "query", `["fields"]`)+
-		exposed("old", "path", `"/old"`, "expires", `"2020-01-31"`)))
+		exposed("old", "path", `"/old"`, "expires", `"2020-01-31"`)+exposed("gone", "path", `"/gone/{x}"`, "expires", `"2020-01-31"`)+
+		exposed("mine", "path", `"/issue/m:x"`)))
 	call := func(change func(*CrossInput)) CrossInput {
 		in := CrossInput{Product: "issues", Method: "GET", Path: "/issue/A", Caller: support}
 		change(&in)
@@ -54,6 +60,18 @@ func TestExplain(t *testing.T) {
 			[]string{"no endpoint: nothing exposes GET /issue/A of wiki", "endpoint read is of issues"}},
 		{"ended", call(func(in *CrossInput) { in.Path = "/old" }), false,
 			[]string{"no endpoint: nothing exposes GET /old of issues", "endpoint old ended with 2020-01-31"}},
+		{"another endpoint's in escapes", call(func(in *CrossInput) { in.Path = "/issue/m%3Ax" }), false,
+			[]string{"no endpoint: nothing exposes GET /issue/m%3Ax of issues", "endpoint read: once it is decoded, the path is another endpoint's; write it without escapes"}},
+		{"semicolon", call(func(in *CrossInput) { in.Path = "/issue/A;a" }), false,
+			[]string{"no endpoint: nothing exposes GET /issue/A;a of issues", "endpoint read: {key} takes no ; ? or # in any spelling"}},
+		{"escaped question mark", call(func(in *CrossInput) { in.Path = "/issue/%3Fa%23%3b" }), false,
+			[]string{"no endpoint: nothing exposes GET /issue/%3Fa%23%3b of issues", "endpoint read: {key} takes no ; ? or # in any spelling"}},
+		{"semicolon in what is written out", call(func(in *CrossInput) { in.Path = "/issue;/A" }), false,
+			[]string{"no endpoint: nothing exposes GET /issue;/A of issues"}},
+		{"semicolon and more", call(func(in *CrossInput) { in.Path = "/issue/A;a/b" }), false,
+			[]string{"no endpoint: nothing exposes GET /issue/A;a/b of issues"}},
+		{"semicolon where it ended", call(func(in *CrossInput) { in.Path = "/gone/A;a" }), false,
+			[]string{"no endpoint: nothing exposes GET /gone/A;a of issues"}},
 		{"nothing near", call(func(in *CrossInput) { in.Path = "/x" }), false, []string{"no endpoint: nothing exposes GET /x of issues"}},
 	}
 	for _, tt := range tests {

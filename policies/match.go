@@ -55,9 +55,9 @@ func (n *node) child(segment string) *node {
 // Match finds the endpoint that a request is for, among those that exist at now. path is the canonical path without the
 // query. Method and literal segments must be equal byte for byte: HEAD is not GET, a trailing slash is another path. A
 // variable takes one Segment: no semicolon, question mark or number sign in any spelling, since products that cut the path
-// there would serve another one. Where several templates match,
-// each literal segment from the left wins over a variable; Load refuses lists where that would not name one. A path that is
-// another endpoint's once it is decoded is none's: /issue/m%3Ax is no {key} beside /issue/m:x, which a product may serve.
+// there would serve another one. Where several templates match, each literal segment from the left wins over a variable; Load
+// refuses lists where that would not name one. A path that is another endpoint's once it is decoded is none's:
+// /issue/m%3Ax is no {key} beside /issue/m:x, which a product may serve.
 //
 // The time that it takes depends on the path's length, not on the number of endpoints, and without an escape it allocates
 // nothing. The endpoint is the bundle's own: read it only.

@@ -105,6 +105,12 @@ func TestOverlaps(t *testing.T) {
 			mustLoad(t, gatewayOf(t, text))
 		})
 	}
+	refused(t, gatewayOf(t, exposed("b", "path", `"/a/{x}"`)+"\n"+exposed("a", "path", `"/{y}/b"`)),
+		`gateway.rego:4: endpoints["b"]: GET /a/{x} could match the same path as "a" at gateway.rego:6, /{y}/b,`, "write a segment of one out, or remove one")
+	for _, path := range []string{"/a/{y}", "/a/{x}"} {
+		refused(t, gatewayOf(t, exposed("b", "path", `"/a/{x}"`)+"\n"+exposed("a", "path", regoString(path))),
+			`gateway.rego:4: endpoints["b"]: GET /a/{x} and `+path+` of "a" at gateway.rego:6 are the same path twice: merge them or remove one`)
+	}
 	mustLoad(t, gatewayOf(t, exposed("a", "path", `"/a/{x}"`)+exposed("b", "path", `"/{x}/b"`, "method", `"HEAD"`)+exposed("c", "path", `"/{x}/b"`, "product", `"wiki"`)))
 }
 

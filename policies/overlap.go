@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // length groups what can overlap at all.
@@ -25,8 +27,9 @@ const (
 
 // conflict is why an endpoint, by its index, cannot stand beside the others.
 type conflict struct {
-	index int
-	why   string
+	index  int
+	why    string
+	beside *Endpoint // what it overlaps, see overlapFault; nil: why says what is wrong
 }
 
 // conflicts looks for all of them in a list that is sorted by ID. The error is that of ctx.
@@ -34,7 +37,7 @@ func conflicts(ctx context.Context, list []Endpoint) ([]conflict, error) {
 	groups, found := group(list)
 	pairs, err := overlaps(ctx, list, groups)
 	for _, p := range pairs {
-		found = append(found, conflict{p[0], overlapFault(&list[p[0]], &list[p[1]])})
+		found = append(found, conflict{index: p[0], beside: &list[p[1]]})
 	}
 	return append(found, alike(list)...), err
 }
@@ -46,7 +49,7 @@ func alike(list []Endpoint) (found []conflict) {
 		beginning, _, _ := strings.Cut(list[i].Path, "{")
 		kind := [2]string{list[i].Product, beginning}
 		if count[kind]++; count[kind] == maxAlike+1 {
-			found = append(found, conflict{i, fmt.Sprintf("is one too many: of the paths of %q, at most %d can be %s up to the first variable; "+
+			found = append(found, conflict{index: i, why: fmt.Sprintf("is one too many: of the paths of %q, at most %d can be %s up to the first variable; "+
 				"write more of them out before the first variable", list[i].Product, maxAlike, beginning)})
 		}
 	}
@@ -70,7 +73,7 @@ func group(list []Endpoint) (groups map[length]shapes, crowded []conflict) {
 			continue
 		}
 		if !full[l] {
-			crowded = append(crowded, conflict{i, fmt.Sprintf("is one too many: the %s paths of %q with %d segments have their variables "+
+			crowded = append(crowded, conflict{index: i, why: fmt.Sprintf("is one too many: the %s paths of %q with %d segments have their variables "+
 				"at %d different places already; put them where others have theirs", l.method, l.product, l.segments, maxShapes)})
 		}
 		full[l] = true
@@ -159,11 +162,22 @@ func (s sketch) project(mask uint32) (key uint64) {
 	return key
 }
 
-// overlapFault says what to change.
-func overlapFault(a, b *Endpoint) string {
-	if a.Path == b.Path {
-		return fmt.Sprintf("exposes the same as %q; remove one", b.ID)
+// overlapFault says what to change. The other one, b, is at that place.
+func overlapFault(a, b *Endpoint, at *ast.Location) string {
+	if shape(a.Path) == shape(b.Path) {
+		return fmt.Sprintf("%s %s and %s of %q at %s are the same path twice: merge them or remove one", a.Method, a.Path, b.Path, b.ID, place(at))
 	}
-	return fmt.Sprintf("%s %s could match the same path as %q, %s, and neither is the special case of the other; "+
-		"write a segment of one out, or remove one", a.Method, a.Path, b.ID, b.Path)
+	return fmt.Sprintf("%s %s could match the same path as %q at %s, %s, and neither is the special case of the other; "+
+		"write a segment of one out, or remove one", a.Method, a.Path, b.ID, place(at), b.Path)
+}
+
+// shape is a template without the names of its variables.
+func shape(template string) string {
+	segments := strings.Split(template, "/")
+	for i, s := range segments {
+		if isVariable(s) {
+			segments[i] = "{}"
+		}
+	}
+	return strings.Join(segments, "/")
 }

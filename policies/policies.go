@@ -41,6 +41,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -121,5 +123,20 @@ func fault(at *ast.Location, format string, args ...any) error {
 	if at == nil || at.File == "" {
 		return err
 	}
-	return fmt.Errorf("%s:%d: %w", at.File, at.Row, err)
+	return fmt.Errorf("%s: %w", place(at), err)
 }
+
+// faultAmong is a fault that is at one of several places.
+func faultAmong(list []*ast.Location, format string, args ...any) error {
+	var places []string
+	for _, at := range list {
+		places = append(places, place(at))
+	}
+	slices.Sort(places)
+	if places = slices.Compact(places); len(places) != 1 {
+		format, args = format+" (one of %s)", append(args, strings.Join(places, ", "))
+	}
+	return fault(list[0], format, args...)
+}
+
+func place(at *ast.Location) string { return fmt.Sprintf("%s:%d", at.File, at.Row) }

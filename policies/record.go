@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type field struct {
 	required bool
 	text     *string
 	list     *[]string // an array or a set in Rego; sorted here
+	choice   string    // what the text can be, as an error says it; empty: anything
 }
 
 // read fills in what is given, and says everything that is wrong with the entry's form.
@@ -85,7 +87,7 @@ func (f field) take(value ast.Value) (wrong string) {
 	}
 	text, isText := value.(ast.String)
 	if !isText || text == "" {
-		return f.key + " must be a string that is not empty"
+		return f.key + " must be " + cmp.Or(f.choice, "a string that is not empty")
 	}
 	*f.text = string(text)
 	return ""

@@ -18,8 +18,8 @@ const (
 
 // Watch loads dir, calls changed with the outcome, and does so again each time the directory's content changes, until
 // ctx ends. changed gets a bundle or an error, never both, from the goroutine that called Watch; it is called at once at
-// the start and then once for each distinct content. An error leaves the caller with the bundle it has. every is positive. A directory that
-// is missing is one more content: Watch reports it once and takes up the directory when it comes.
+// the start and then once for each distinct content. An error leaves the caller with the bundle it has. A directory that is
+// missing is one more content: Watch reports it once and takes up the directory when it comes.
 //
 // Contents are compared by digest. The directory is read when a name, size, time or inode of its files has changed, which is looked at 40 times a
 // second, and once a second in any case: sizes and times miss an edit within the clock's grain. Notifications of the file system are not used.
