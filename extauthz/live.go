@@ -241,8 +241,8 @@ func (l *live) watchPolicies(ctx context.Context) error {
 		if err != nil {
 			return
 		}
+		l.bundle.Store(bundle) // first: what a list of thousands has to be said about must not hold up what it closes
 		l.warnOfEntries(bundle)
-		l.bundle.Store(bundle)
 		l.process.Admin.Ready("policies", nil)
 		l.process.Admin.Note("policies", bundle.Digest())
 	})

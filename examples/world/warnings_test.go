@@ -5,12 +5,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
+
+// warned are the tests whose warnings are shown already: a test may have many browsers.
+var warned sync.Map
 
 // warnings shows, after a test that failed, what the daemons have warned of since it began: where a test runs out of sight, its folder is soon gone.
 func warnings(t *testing.T) {
 	t.Helper()
+	if _, again := warned.LoadOrStore(t, true); again {
+		return
+	}
 	began := map[string]int64{}
 	for _, file := range logs(t) {
 		if info, err := os.Stat(file); err == nil {
